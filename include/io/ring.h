@@ -1,0 +1,92 @@
+/*
+ * ring: one io_uring, wrapped once: arming operations, waiting, handing out completions.
+ *
+ * An operation is embedded in its owner; its address is the user_data. It is in flight from arming
+ * until a completion without IORING_CQE_F_MORE; that one rule covers multishot and cancellation.
+ * done() is called from ring_reap only, never from arming, and must only note what happened. Memory
+ * named to an operation must stay until it has landed. One thread owns a ring. Source: io_uring(7),
+ * io_uring_enter(2).
+ */
+#ifndef IO_RING_H
+#define IO_RING_H
+
+#include "base/util.h"
+
+#include <liburing.h>
+#include <stdbool.h>
+
+struct op {
+	/* *res*: as cqe->res; *flags*: as cqe->flags. op->busy is already false unless F_MORE. */
+	void (*done)(struct op *op, int res, unsigned flags);
+	bool busy;
+};
+
+struct ring {
+	struct io_uring uring;
+};
+
+struct bufring;
+
+enum {
+	RING_IOWQ_WORKERS =
+		4, /* most kernel threads a ring may use (only uring_splice needs any) */
+};
+
+/* 0 or -errno. *entries*: submission queue size; the completion queue is four times that, at least
+ * 4096. *spins*: ring_spin will be called. The calling thread becomes the only one allowed to use
+ * it. */
+MUST_CHECK int ring_init(struct ring *ring, unsigned entries, bool spins);
+void           ring_fini(struct ring *ring);
+
+void op_init(struct op *op, void (*done)(struct op *op, int res, unsigned flags));
+
+/* Receives at most *max* bytes into a buffer of *buffers* (the completion tells which); waits for
+ * data. */
+void ring_recv(struct ring *ring, struct op *op, int fd, struct bufring *buffers, uint32_t max);
+
+/* Sends. *wait*: park until the socket can take a byte (for a connecting socket: until the
+ * connect's outcome is known, which the completion then carries); else one try, -EAGAIN or a short
+ * count when it is full. */
+void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint32_t len, bool wait);
+
+/* One completion when any of *events* is there; POLLERR, POLLHUP and POLLRDHUP always are among
+ * them. */
+void ring_poll(struct ring *ring, struct op *op, int fd, unsigned events);
+
+/* A completion for every edge until cancelled. The only correct way to wait for POLLOUT: once the
+ * peer has half-closed, a one-shot poll completes at once for ever (measured on 6.18: POLLRDHUP is
+ * always added). */
+void ring_poll_edges(struct ring *ring, struct op *op, int fd, unsigned events);
+
+/* A completion with a non-blocking, close-on-exec fd for every connection until cancelled or an
+ * error. */
+void ring_accept(struct ring *ring, struct op *op, int fd);
+
+/* The same for one connection only: no more are taken off the backlog than can be served. */
+void ring_accept_one(struct ring *ring, struct op *op, int fd);
+
+/* Moves at most *len* bytes without waiting for either end. Runs on a kernel thread
+ * (REQ_F_FORCE_ASYNC). */
+void ring_splice(struct ring *ring, struct op *op, int from_fd, int to_fd, uint32_t len);
+
+/* Reads *len* bytes (an eventfd's count). */
+void ring_read(struct ring *ring, struct op *op, int fd, void *data, uint32_t len);
+
+/* Asks for the end of a busy operation; it still lands on its own, mostly with -ECANCELED. */
+void ring_cancel(struct ring *ring, struct op *op);
+
+/* Submits what was armed and waits for a completion, at most *timeout_ms* (UINT64_MAX = without
+ * limit). 0 or -errno of a failure that is not a timeout or a signal. */
+MUST_CHECK int ring_wait(struct ring *ring, uint64_t timeout_ms);
+
+/* Submits what was armed and looks for a completion without sleeping, for at most *us*. True: there
+ * is one; else ring_wait waits for it. */
+MUST_CHECK bool ring_spin(struct ring *ring, uint32_t us);
+
+/* Hands out the completions that are there; how many. */
+unsigned ring_reap(struct ring *ring);
+
+/* Completions that once found the completion queue full (kept by the kernel, not lost). */
+bool ring_has_overflowed(struct ring *ring);
+
+#endif

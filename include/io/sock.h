@@ -1,0 +1,82 @@
+/*
+ * sock: the socket system calls that are not ring operations, each wrapped once.
+ *
+ * All fds are non-blocking and close-on-exec. Results are 0 (or an fd, or a count) or -errno. The
+ * session layer sees sockets only through here and through io/ring, so that the simulation can
+ * stand in for both.
+ */
+#ifndef IO_SOCK_H
+#define IO_SOCK_H
+
+#include "base/util.h"
+#include "proto/addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct sock_listen_options {
+	int         backlog;
+	int         fastopen; /* queue length, 0 = off */
+	bool        deferred; /* TCP_DEFER_ACCEPT */
+	bool        ipv6only;
+	bool        reuseport;
+	bool        keepalive;       /* inherited by accepted sockets, as TCP_NODELAY is */
+	const char *interface;       /* SO_BINDTODEVICE, NULL = any */
+	int         rcvbuf, sndbuf;  /* 0 = the system's */
+	unsigned    user_timeout_ms; /* TCP_USER_TIMEOUT, 0 = the system's */
+};
+
+/* Bound and listening; the fd or -errno. *step* names the call that failed ("bind"). tcp(7),
+ * unix(7). */
+MUST_CHECK int sock_listen(const struct sockaddr *at, socklen_t len,
+                           const struct sock_listen_options *options, const char **step);
+
+/* Sets on a socket that listens what in *to* is not as in *from*: 0 or -errno, with *step* as
+ * above. Not what belongs to its address: ipv6only, reuseport and interface. What was accepted
+ * before keeps what it has. */
+MUST_CHECK int sock_change_listen(int fd, const struct sock_listen_options *from,
+                                  const struct sock_listen_options *to, const char **step);
+
+struct sock_dial_options {
+	const struct sockaddr *bind; /* NULL = the system's choice */
+	socklen_t              bind_len;
+	bool                   keepalive;
+	unsigned               user_timeout_ms;
+	bool *is_deferred; /* NULL = no fast open; else there is data to send at once, see sock_dial */
+};
+
+/* A socket whose connect has begun (or, for unix sockets, is done); the fd or -errno of the call
+ * that failed. The outcome of the connect comes with the first send or writability, see
+ * sock_take_error. connect(2).
+ *
+ * Deferred (TCP_FASTOPEN_CONNECT, RFC 7413): nothing has been sent yet, the first send goes out
+ * with the SYN. It then says how much the SYN took, or -EINPROGRESS, and nothing about the outcome,
+ * which comes with writability; not before that send, for until then the socket is always writable.
+ * Not deferred: the kernel has no cookie of this server and asks for one, or allows no fast open
+ * (net.ipv4.tcp_fastopen), and connects as ever. */
+MUST_CHECK int sock_dial(const struct sockaddr *to, socklen_t len,
+                         const struct sock_dial_options *options);
+
+/* SO_ERROR: 0 or the -errno of an asynchronous failure, which is cleared by reading it. */
+int sock_take_error(int fd);
+
+int sock_peer(int fd, struct addr *peer);
+int sock_local(int fd, struct addr *local);
+
+/* Bytes at once, without waiting: count or -errno (-EAGAIN). Never raises SIGPIPE. */
+MUST_CHECK ssize_t sock_send_now(int fd, const void *data, size_t len);
+
+/* True if a send would take at least a byte now, or fail at once. */
+bool sock_is_writable(int fd);
+
+/* Bytes the peer has not acknowledged yet (SIOCOUTQ); 0 where that cannot be told, and where they
+ * never will be: the connection is no more. */
+int sock_unsent(int fd);
+
+void sock_finish(int fd); /* shutdown(SHUT_WR): the peer reads EOF behind what was sent */
+void sock_close(int fd);
+void sock_reset(int fd); /* close so that the peer reads ECONNRESET */
+
+#endif

@@ -1,0 +1,223 @@
+#include "io/ring.h"
+
+#include "base/clock.h"
+#include "io/bufring.h"
+#include "io/mapped.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+int ring_init(struct ring *ring, unsigned entries, bool spins)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+	                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = entries * 4 < 4096 ? 4096 : entries * 4,
+	};
+	unsigned workers[2] = {RING_IOWQ_WORKERS, RING_IOWQ_WORKERS};
+	int      result;
+
+	if (spins)
+		params.flags |= IORING_SETUP_TASKRUN_FLAG; /* ring_spin sees work without asking */
+	result = io_uring_queue_init_params(entries, &ring->uring, &params);
+	if (result < 0)
+		return result;
+	MAPPED();
+	result = io_uring_register_iowq_max_workers(&ring->uring, workers);
+	if (result < 0) {
+		ring_fini(ring);
+		return result;
+	}
+	/* Saves the fd look-up of each enter; without it the ring works all the same. */
+	(void)io_uring_register_ring_fd(&ring->uring);
+#ifdef HAVE_IO_URING_SET_IOWAIT
+	/* An idle worker is idle, not waiting for a disk (kernel 6.15). */
+	(void)io_uring_set_iowait(&ring->uring, false);
+#endif
+	return 0;
+}
+
+void ring_fini(struct ring *ring)
+{
+	UNMAPPING();
+	io_uring_queue_exit(&ring->uring);
+}
+
+void op_init(struct op *op, void (*done)(struct op *op, int res, unsigned flags))
+{
+	op->done = done;
+	op->busy = false;
+}
+
+/* A full submission queue is submitted, never waited for. */
+static struct io_uring_sqe *ring_next(struct ring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	while (!sqe) {
+		int result = io_uring_submit(&ring->uring);
+
+		CHECK(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
+		sqe = io_uring_get_sqe(&ring->uring);
+	}
+	return sqe;
+}
+
+static struct io_uring_sqe *ring_arm(struct ring *ring, struct op *op)
+{
+	CHECK(!op->busy);
+	op->busy = true;
+	return ring_next(ring);
+}
+
+void ring_recv(struct ring *ring, struct op *op, int fd, struct bufring *buffers, uint32_t max)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_recv(sqe, fd, NULL, max, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = bufring_group(buffers);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint32_t len, bool wait)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_send(sqe, fd, data, len, wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_poll(struct ring *ring, struct op *op, int fd, unsigned events)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_poll_add(sqe, fd, events);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_poll_edges(struct ring *ring, struct op *op, int fd, unsigned events)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_poll_multishot(sqe, fd, events);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_accept(struct ring *ring, struct op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_accept_one(struct ring *ring, struct op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_splice(struct ring *ring, struct op *op, int from_fd, int to_fd, uint32_t len)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_splice(sqe, from_fd, -1, to_fd, -1, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_read(struct ring *ring, struct op *op, int fd, void *data, uint32_t len)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	io_uring_prep_read(sqe, fd, data, len, 0);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_cancel(struct ring *ring, struct op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	CHECK(op->busy);
+	sqe = ring_next(ring);
+	io_uring_prep_cancel(sqe, op, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	/* No owner: "not found" means that the operation has just landed by itself. */
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+int ring_wait(struct ring *ring, uint64_t timeout_ms)
+{
+	struct __kernel_timespec limit = {
+		.tv_sec = (long long)(timeout_ms / 1000),
+		.tv_nsec = (long long)(timeout_ms % 1000) * 1000000,
+	};
+	struct io_uring_cqe *cqe;
+	int                  result;
+
+	if (timeout_ms == UINT64_MAX)
+		result = io_uring_submit_and_wait(&ring->uring, 1);
+	else
+		result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &limit, NULL);
+	/* EBUSY, EAGAIN: the kernel wants completions reaped, or memory back, before it takes
+	 * more. */
+	if (result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN ||
+	    result > 0)
+		return 0;
+	return result;
+}
+
+/* To the CPU: this is a loop that waits for another one. */
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+bool ring_spin(struct ring *ring, uint32_t us)
+{
+	uint64_t             until;
+	struct io_uring_cqe *cqe;
+
+	if (io_uring_submit_and_get_events(&ring->uring) < 0)
+		return false; /* ring_wait will meet the same error, and judge it */
+	until = clock_us() + us;
+	/* Enters the kernel only when it has said (IORING_SQ_TASKRUN) that there is work for us. */
+	while (io_uring_peek_cqe(&ring->uring, &cqe) < 0) {
+		if (clock_us() >= until)
+			return false;
+		relax();
+	}
+	return true;
+}
+
+unsigned ring_reap(struct ring *ring)
+{
+	struct io_uring_cqe *cqe;
+	unsigned             head, count = 0;
+
+	io_uring_for_each_cqe(&ring->uring, head, cqe)
+	{
+		struct op *op = io_uring_cqe_get_data(cqe);
+
+		count++;
+		if (!op)
+			continue;
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			op->busy = false;
+		op->done(op, cqe->res, cqe->flags);
+	}
+	io_uring_cq_advance(&ring->uring, count);
+	return count;
+}
+
+bool ring_has_overflowed(struct ring *ring)
+{
+	return io_uring_cq_has_overflow(&ring->uring);
+}
