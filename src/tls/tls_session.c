@@ -1,0 +1,632 @@
+#include "tls/tls_session.h"
+
+#include "policy/curves.h"
+#include "proto/addr.h"
+#include "tls/tls_internal.h"
+#include "tls/tls_peer.h"
+#include "tls/tls_reuse.h"
+
+#include <stdlib.h>
+
+enum {
+	RECORD_HEADER = 5,
+
+	/* The most that a record adds to its plaintext, whatever the cipher (CBC: IV, MAC,
+	 * padding), and the KeyUpdate that goes before it when a key has been used up (RFC 8446
+	 * 5.5). */
+	RECORD_OVERHEAD = 128,
+	/* Records shorter than this are not made only because the output is nearly full. */
+	RECORD_WORTH_CUTTING = 1024,
+
+	/* Small records until so much was written without a pause: about what TCP's first window
+	 * takes a few times over, so that the first bytes of an answer are decrypted as they come,
+	 * not when the 16th segment is there. Cloudflare and h2o do alike. */
+	SMALL_RECORD_BYTES = 65536,
+	SMALL_RECORD_PAUSE_MS = 1000,
+
+	/* Records in a row without data: KeyUpdates, tickets, empty ones, warnings. A long one
+	 * counts for more, for wolfSSL takes one that is full of KeyUpdates (RFC 8446 5.1 forbids
+	 * it). */
+	QUIET_RECORDS_MAX = 32,
+	QUIET_BYTES_PER_RECORD = 2048,
+	/* What one record may be answered with: a KeyUpdate and an alert. */
+	REPLIES_MAX = 2,
+};
+
+/* wolfSSL reads a record's five bytes, then its body; this goes along. */
+struct framing {
+	uint8_t  header[RECORD_HEADER];
+	uint32_t header_len, body_left;
+};
+
+struct tls_session {
+	WOLFSSL          *library;
+	struct tls_reuse *reuse; /* client: where it goes when it is done; NULL = nowhere */
+	uint64_t          resume_key;
+	struct tls_peer   peer;
+
+	/* Of the call that runs; NULL between calls. */
+	struct span       *input;
+	struct tls_output *output;
+
+	struct framing framing;
+	uint32_t       quiet_records, replies;
+	uint32_t       bulk_bytes; /* written since the last pause, as far as it matters */
+	uint64_t       written_ms;
+
+	enum tls_failure failure;
+	const char      *failure_text;
+	uint8_t          alert;
+	bool is_client, has_offered, established, is_blocked, is_closed, has_closed, has_failed;
+};
+
+/* ---- bytes in and out ---- */
+
+static uint32_t room_of(const struct tls_output *output)
+{
+	return output->size - output->len;
+}
+
+static bool at_record_start(const struct framing *framing)
+{
+	return framing->body_left == 0 && framing->header_len == 0;
+}
+
+static void frame(struct tls_session *session, const uint8_t *data, size_t len)
+{
+	struct framing *framing = &session->framing;
+
+	while (len > 0) {
+		if (framing->body_left > 0) {
+			size_t step = min_size(len, framing->body_left);
+
+			framing->body_left -= (uint32_t)step;
+			data += step;
+			len -= step;
+			continue;
+		}
+		framing->header[framing->header_len++] = *data++;
+		len--;
+		if (framing->header_len == RECORD_HEADER) {
+			framing->header_len = 0;
+			framing->body_left = (uint32_t)framing->header[3] << 8 | framing->header[4];
+			session->replies = 0;
+			session->quiet_records += 1 + framing->body_left / QUIET_BYTES_PER_RECORD;
+		}
+	}
+}
+
+/* CallbackIORecv. Once the handshake is done no record is begun whose answer might not fit, so that
+ * wolfSSL never stops half-way through one. */
+static int receive(WOLFSSL *library, char *to, int size, void *context)
+{
+	struct tls_session *session = context;
+	size_t              len;
+
+	(void)library;
+	if (session->established) {
+		if (session->quiet_records > QUIET_RECORDS_MAX)
+			return WOLFSSL_CBIO_ERR_GENERAL;
+		if (at_record_start(&session->framing) &&
+		    room_of(session->output) < TLS_OUTPUT_MIN) {
+			session->is_blocked = true;
+			return WOLFSSL_CBIO_ERR_WANT_READ;
+		}
+	}
+	if (!session->input || session->input->len == 0 || size <= 0)
+		return WOLFSSL_CBIO_ERR_WANT_READ;
+	len = min_size((size_t)size, session->input->len);
+	memcpy(to, session->input->data, len);
+	frame(session, session->input->data, len);
+	session->input->data += len;
+	session->input->len -= len;
+	return (int)len;
+}
+
+/* CallbackIOSend. */
+static int transmit(WOLFSSL *library, char *from, int size, void *context)
+{
+	struct tls_session *session = context;
+	size_t              len;
+
+	(void)library;
+	if (!session->output)
+		return WOLFSSL_CBIO_ERR_WANT_WRITE;
+	if (session->established && session->input && ++session->replies > REPLIES_MAX)
+		return WOLFSSL_CBIO_ERR_GENERAL;
+	len = min_size(size > 0 ? (size_t)size : 0, room_of(session->output));
+	if (len == 0)
+		return WOLFSSL_CBIO_ERR_WANT_WRITE;
+	memcpy(session->output->data + session->output->len, from, len);
+	session->output->len += (uint32_t)len;
+	return (int)len;
+}
+
+/* ---- what went wrong ---- */
+
+static bool is_about_certificate(int error)
+{
+	switch (error) {
+	case NO_PEER_CERT:
+	case NO_PEER_VERIFY:
+	case VERIFY_CERT_ERROR:
+	case DOMAIN_NAME_MISMATCH:
+	case IPADDR_MISMATCH:
+	case PEER_KEY_ERROR:
+	case NO_PEER_KEY:
+	case NOT_CA_ERROR:
+	case MAX_CHAIN_ERROR:
+	case CRL_CERT_REVOKED:
+	case CRL_MISSING:
+	case CRL_CERT_DATE_ERR:
+	case OCSP_CERT_REVOKED:
+	case OCSP_CERT_UNKNOWN:
+	case ASN_NO_SIGNER_E:
+	case ASN_CRL_CONFIRM_E:
+	case ASN_CRL_NO_SIGNER_E:
+	case ASN_NAME_INVALID_E:
+	case ASN_PATHLEN_SIZE_E:
+	case ASN_PATHLEN_INV_E:
+	case ASN_SELF_SIGNED_E:
+		return true;
+	}
+	return error <= ASN_PARSE_E && error >= ASN_ALT_NAME_E;
+}
+
+/* RFC 8446 6: all but these two are fatal, whatever their level says. */
+static bool is_fatal_alert(const WOLFSSL_ALERT *alert)
+{
+	enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90, NO_RENEGOTIATION = 100 };
+
+	return alert->code > CLOSE_NOTIFY && alert->code != USER_CANCELED &&
+	       (alert->code != NO_RENEGOTIATION || alert->level == alert_fatal);
+}
+
+static void note_alert(struct tls_session *session)
+{
+	WOLFSSL_ALERT_HISTORY history;
+
+	if (wolfSSL_get_alert_history(session->library, &history) != WOLFSSL_SUCCESS)
+		return;
+	if (is_fatal_alert(&history.last_rx))
+		session->alert = (uint8_t)history.last_rx.code;
+	else if (is_fatal_alert(&history.last_tx))
+		session->alert = (uint8_t)history.last_tx.code;
+}
+
+static enum tls_result fail_as(struct tls_session *session, enum tls_failure failure,
+                               const char *text)
+{
+	session->has_failed = true;
+	session->failure = failure;
+	session->failure_text = text;
+	note_alert(session);
+	return TLS_FAILED;
+}
+
+static enum tls_result fail(struct tls_session *session, int error)
+{
+	const char *text = wolfSSL_ERR_reason_error_string((unsigned long)(unsigned int)error);
+
+	if (session->established && session->quiet_records > QUIET_RECORDS_MAX)
+		return fail_as(session, TLS_FAILURE_RECORD, "too many records without data");
+	if (session->established && session->replies > REPLIES_MAX)
+		return fail_as(session, TLS_FAILURE_RECORD, "several key updates in one record");
+	if (error == MEMORY_E || error == MEMORY_ERROR)
+		return fail_as(session, TLS_FAILURE_MEMORY, text);
+	if (session->established)
+		return fail_as(session, TLS_FAILURE_RECORD, text);
+	if (is_about_certificate(error))
+		return fail_as(session, TLS_FAILURE_CERTIFICATE, text);
+	return fail_as(session, TLS_FAILURE_HANDSHAKE, text);
+}
+
+/* Of a call of wolfSSL that returned *code*, not success. */
+static enum tls_result outcome(struct tls_session *session, int code)
+{
+	int error = wolfSSL_get_error(session->library, code);
+
+	if (error == WOLFSSL_ERROR_WANT_READ)
+		return session->is_blocked ? TLS_FULL : TLS_MORE;
+	if (error == WOLFSSL_ERROR_WANT_WRITE)
+		return TLS_FULL;
+	return fail(session, error);
+}
+
+/* ---- beginning and end ---- */
+
+static struct tls_session *session_new(WOLFSSL_CTX *context)
+{
+	struct tls_session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	session->library = wolfSSL_new(context);
+	if (!session->library) {
+		free(session);
+		return NULL;
+	}
+	session->failure_text = "";
+	wolfSSL_SSLSetIORecv(session->library, receive);
+	wolfSSL_SSLSetIOSend(session->library, transmit);
+	wolfSSL_SetIOReadCtx(session->library, session);
+	wolfSSL_SetIOWriteCtx(session->library, session);
+	wolfSSL_SetCertCbCtx(session->library, &session->peer);
+	return session;
+}
+
+static bool offer_protocols(struct tls_session *session, const char *names, size_t len)
+{
+	return wolfSSL_UseALPN(session->library, (char *)(uintptr_t)names, (word32)len,
+	                       WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
+}
+
+struct tls_session *tls_session_accept(const struct tls_context *context,
+                                       const struct tls_choice  *choice)
+{
+	struct tls_session *session = session_new(tls_context_library(context, choice->identity));
+
+	if (!session)
+		return NULL;
+	if (!tls_context_attach(context, session->library)) {
+		tls_session_free(session);
+		return NULL;
+	}
+	/* The only one on offer, for wolfSSL would go by the client's order. */
+	if (choice->alpn.len > 0 &&
+	    !offer_protocols(session, (const char *)choice->alpn.data, choice->alpn.len)) {
+		tls_session_free(session);
+		return NULL;
+	}
+	return session;
+}
+
+/* wolfSSL, built lean, knows no addresses in certificates and takes no host name of one label, as a
+ * cluster's services have. */
+static bool verify_name(struct tls_session *session, const char *name, bool is_address)
+{
+	if (!is_address && wolfSSL_check_domain_name(session->library, name) == WOLFSSL_SUCCESS)
+		return true;
+	session->peer.expected = strdup(name);
+	return session->peer.expected;
+}
+
+/* What the server is told, and must be able to prove. */
+static bool expect_name(struct tls_session *session, const struct tls_client *client,
+                        struct span name)
+{
+	char        text[HELLO_NAME_MAX + 1];
+	struct addr addr;
+	bool        is_address = addr_parse_ip(name, &addr);
+
+	if (name.len == 0)
+		return true;
+	if (name.len >= sizeof(text))
+		return false;
+	memcpy(text, name.data, name.len);
+	text[name.len] = '\0';
+	/* RFC 6066 3: no addresses in SNI. */
+	if (!is_address && wolfSSL_UseSNI(session->library, WOLFSSL_SNI_HOST_NAME, text,
+	                                  (word16)name.len) != WOLFSSL_SUCCESS)
+		return false;
+	return !client->verifies || verify_name(session, text, is_address);
+}
+
+struct tls_session *tls_session_connect(const struct tls_client *client, struct span name,
+                                        uint64_t resume_key)
+{
+	struct tls_session *session = session_new(client->library);
+	WOLFSSL_SESSION    *kept;
+
+	if (!session)
+		return NULL;
+	session->is_client = true;
+	session->resume_key = resume_key;
+	session->reuse = tls_reuse_get(client->reuse);
+	if (!expect_name(session, client, name) ||
+	    (client->alpn && !offer_protocols(session, client->alpn, strlen(client->alpn)))) {
+		tls_session_free(session);
+		return NULL;
+	}
+	kept = tls_reuse_take(session->reuse, resume_key);
+	if (kept) {
+		/* Nobody else has it: the session that uses it may write to it. One that has
+		 * expired is refused, and done without. */
+		session->has_offered = true;
+		(void)wolfSSL_set_session(session->library, kept);
+		wolfSSL_SESSION_free(kept);
+	}
+	return session;
+}
+
+/* The library keeps a ticket that the server has just refused, beside the secret of the new
+ * session, unless a newer one came, which cannot be told: whoever offered it next would fail. */
+static bool may_keep_refused_ticket(const struct tls_session *session)
+{
+	return session->has_offered && !wolfSSL_session_reused(session->library);
+}
+
+/* Only now does nothing of wolfSSL write to it any more: tickets come at any time. */
+static void keep_for_reuse(struct tls_session *session)
+{
+	WOLFSSL_SESSION *kept = NULL;
+
+	if (!may_keep_refused_ticket(session))
+		kept = wolfSSL_get1_session(session->library);
+	wolfSSL_free(session->library);
+	if (kept)
+		tls_reuse_keep(session->reuse, session->resume_key, kept);
+}
+
+void tls_session_free(struct tls_session *session)
+{
+	if (!session)
+		return;
+	if (session->reuse && session->established && !session->has_failed)
+		keep_for_reuse(session);
+	else
+		wolfSSL_free(session->library);
+	tls_reuse_put(session->reuse);
+	tls_peer_fini(&session->peer);
+	free(session);
+}
+
+/* ---- handshake, reading, writing, closing ---- */
+
+/* *input* NULL: nothing is read in this call. */
+static void attach(struct tls_session *session, struct span *input, struct tls_output *output)
+{
+	session->input = input;
+	session->output = output;
+	session->is_blocked = false;
+}
+
+static void detach(struct tls_session *session)
+{
+	session->input = NULL;
+	session->output = NULL;
+}
+
+enum tls_result tls_session_handshake(struct tls_session *session, struct span *input,
+                                      struct tls_output *output)
+{
+	enum tls_result result = TLS_DONE;
+	int             code;
+
+	if (session->has_failed)
+		return TLS_FAILED;
+	attach(session, input, output);
+	code = session->is_client ? wolfSSL_connect(session->library)
+	                          : wolfSSL_accept(session->library);
+	if (code == WOLFSSL_SUCCESS) {
+		session->established = true;
+		session->quiet_records = 0;
+	} else {
+		result = outcome(session, code);
+	}
+	detach(session);
+	return result;
+}
+
+static enum tls_result close_reading(struct tls_session *session, struct span *input)
+{
+	session->is_closed = true;
+	input->data += input->len;
+	input->len = 0;
+	return TLS_CLOSED;
+}
+
+/* The next record is there as a whole and its plaintext fits: better now than in a call, and a send
+ * of the caller's, of its own. */
+static bool has_another(const struct tls_session *session, uint32_t room)
+{
+	const struct span *input = session->input;
+	size_t             body;
+
+	if (!at_record_start(&session->framing) || input->len < RECORD_HEADER)
+		return false;
+	body = (size_t)input->data[3] << 8 | input->data[4];
+	return body <= room && input->len - RECORD_HEADER >= body &&
+	       room_of(session->output) >= TLS_OUTPUT_MIN;
+}
+
+static enum tls_result read_records(struct tls_session *session, uint8_t *plain, uint32_t size,
+                                    uint32_t *len)
+{
+	do {
+		int got = wolfSSL_read(session->library, plain + *len, (int)(size - *len));
+
+		if (got <= 0) {
+			if (wolfSSL_get_error(session->library, got) == WOLFSSL_ERROR_ZERO_RETURN)
+				return close_reading(session, session->input);
+			return outcome(session, got);
+		}
+		session->quiet_records = 0;
+		*len += (uint32_t)got;
+	} while (has_another(session, size - *len));
+	return TLS_DATA;
+}
+
+enum tls_result tls_session_read(struct tls_session *session, struct span *input,
+                                 struct tls_output *output, uint8_t *plain, uint32_t size,
+                                 uint32_t *len)
+{
+	enum tls_result result;
+
+	*len = 0;
+	if (session->has_failed)
+		return TLS_FAILED;
+	if (session->is_closed)
+		return close_reading(session, input);
+	attach(session, input, output);
+	result = read_records(session, plain, size, len);
+	detach(session);
+	/* What came before the end, or the broken record, is good; the next call tells the rest. */
+	return *len > 0 ? TLS_DATA : result;
+}
+
+static uint32_t record_limit(struct tls_session *session, uint64_t now_ms)
+{
+	if (now_ms - session->written_ms >= SMALL_RECORD_PAUSE_MS)
+		session->bulk_bytes = 0;
+	session->written_ms = now_ms;
+	return session->bulk_bytes < SMALL_RECORD_BYTES ? TLS_SMALL_RECORD : TLS_RECORD_MAX;
+}
+
+/* How much of *len* bytes the next record takes; 0 = better wait for an output with more room.
+ * Never more than fits, so that wolfSSL keeps no ciphertext: it would be 16 KiB of its heap. */
+static uint32_t record_size(const struct tls_output *output, size_t len, uint32_t limit)
+{
+	uint32_t size = (uint32_t)min_size(len, limit), room = room_of(output);
+
+	if (room >= size + RECORD_OVERHEAD)
+		return size;
+	if (room < TLS_OUTPUT_MIN || (output->len > 0 && room < RECORD_WORTH_CUTTING))
+		return 0;
+	return room - RECORD_OVERHEAD;
+}
+
+static enum tls_result write_records(struct tls_session *session, struct span *plain,
+                                     uint64_t now_ms)
+{
+	while (plain->len > 0) {
+		uint32_t limit = record_limit(session, now_ms);
+		uint32_t size = record_size(session->output, plain->len, limit);
+		int      put;
+
+		if (size == 0)
+			return TLS_FULL;
+		put = wolfSSL_write(session->library, plain->data, (int)size);
+		if (put <= 0)
+			return fail(session, wolfSSL_get_error(session->library, put));
+		plain->data += put;
+		plain->len -= (size_t)put;
+		if (session->bulk_bytes < SMALL_RECORD_BYTES)
+			session->bulk_bytes += (uint32_t)put;
+	}
+	return TLS_DONE;
+}
+
+enum tls_result tls_session_write(struct tls_session *session, struct span *plain, uint64_t now_ms,
+                                  struct tls_output *output)
+{
+	enum tls_result result;
+
+	if (session->has_failed)
+		return TLS_FAILED;
+	/* wolfSSL itself would write on behind its close_notify. */
+	if (session->has_closed)
+		return fail_as(session, TLS_FAILURE_RECORD, "written after close_notify");
+	attach(session, NULL, output);
+	result = write_records(session, plain, now_ms);
+	detach(session);
+	return result;
+}
+
+uint32_t tls_session_wire_size(uint32_t len)
+{
+	return len + (len / TLS_SMALL_RECORD + 1) * RECORD_OVERHEAD;
+}
+
+enum tls_result tls_session_close(struct tls_session *session, struct tls_output *output)
+{
+	int code;
+
+	if (session->has_failed)
+		return TLS_FAILED;
+	if (session->has_closed)
+		return TLS_DONE;
+	if (room_of(output) < TLS_OUTPUT_MIN)
+		return TLS_FULL;
+	attach(session, NULL, output);
+	session->has_closed = true;
+	code = wolfSSL_shutdown(session->library);
+	detach(session);
+	if (code == WOLFSSL_SUCCESS || code == WOLFSSL_SHUTDOWN_NOT_DONE)
+		return TLS_DONE;
+	return fail(session, wolfSSL_get_error(session->library, code));
+}
+
+/* wolfSSL's own; no public function sends an alert of the caller's choice. Weak: a shared library
+ * hides it. */
+extern int SendAlert(WOLFSSL *ssl, int severity, int type) __attribute__((weak));
+
+enum tls_result tls_session_refuse(struct tls_session *session, enum alert alert,
+                                   struct tls_output *output)
+{
+	int error;
+
+	if (!SendAlert)
+		return tls_session_close(session, output);
+	if (session->has_failed || session->has_closed)
+		return TLS_FAILED;
+	if (room_of(output) < TLS_OUTPUT_MIN)
+		return TLS_FULL;
+	attach(session, NULL, output);
+	session->has_closed = true;
+	error = SendAlert(session->library, alert_fatal, (int)alert);
+	detach(session);
+	return error == 0 ? TLS_DONE : fail(session, error);
+}
+
+/* ---- what is known ---- */
+
+enum tls_failure tls_session_failure(const struct tls_session *session)
+{
+	return session->failure;
+}
+
+const char *tls_session_failure_text(const struct tls_session *session)
+{
+	return session->failure_text;
+}
+
+WOLFSSL *tls_session_library(const struct tls_session *session)
+{
+	return session->library;
+}
+
+uint8_t tls_session_alert(const struct tls_session *session)
+{
+	return session->alert;
+}
+
+/* wolfSSL's own names are those of OpenSSL for TLS 1.2 alone. */
+static const char *cipher_name(WOLFSSL *library)
+{
+	WOLFSSL_CIPHER *cipher = wolfSSL_get_current_cipher(library);
+
+	if (wolfSSL_version(library) == TLS1_3_VERSION)
+		return wolfSSL_CIPHER_get_name(cipher);
+	return wolfSSL_get_cipher_name(library);
+}
+
+/* As ssl_ecdh_curve has it, for the library says SECP256R1. */
+static const char *group_name(WOLFSSL *library)
+{
+	const char *word = wolfSSL_get_curve_name(library);
+	const char *name = word ? curves_name(span_text(word)) : NULL;
+
+	return name ? name : word;
+}
+
+void tls_session_agreed(const struct tls_session *session, struct tls_agreed *agreed)
+{
+	char          *name = NULL;
+	unsigned short len = 0;
+
+	*agreed = (struct tls_agreed){
+		.version = wolfSSL_get_version(session->library),
+		.cipher = cipher_name(session->library),
+		.group = group_name(session->library),
+		.resumed = wolfSSL_session_reused(session->library) != 0,
+		.has_peer_certificate = session->peer.is_known,
+	};
+	if (wolfSSL_ALPN_GetProtocol(session->library, &name, &len) == WOLFSSL_SUCCESS)
+		agreed->alpn = span_of(name, len);
+}
+
+void tls_session_peer_subject(const struct tls_session *session, char *text, size_t size)
+{
+	tls_peer_subject(&session->peer, text, size);
+}
