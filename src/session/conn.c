@@ -1,0 +1,247 @@
+#include "session/conn.h"
+
+#include "io/sock.h"
+#include "session/access.h"
+#include "session/preread.h"
+#include "session/secure.h"
+#include "session/steps.h"
+
+static void conn_init(struct conn *c, const struct listener *listener, int fd)
+{
+	struct shard *shard = listener->shard;
+
+	*c = (struct conn){
+		.shard = shard,
+		.tenure = listener->tenure,
+		.listener = listener->site,
+		.counters = &listener->site->state->counters[shard->index],
+		.state = CONN_PREAMBLE,
+		.id = shard->next_id++,
+		.accepted_ms = shard->now_ms,
+		.active_ms = shard->now_ms,
+		.hello_ms = -1,
+		.connect_ms = -1,
+		.server = -1,
+		.reason = REASON_OK,
+	};
+	timer_init(&c->timer);
+	side_init(&c->client, false);
+	side_init(&c->upstream, true);
+	flow_init(&c->up);
+	flow_init(&c->down);
+	list_init(&c->in_pending);
+	list_init(&c->in_starved);
+	list_init(&c->in_stalled);
+	list_init(&c->in_handshakes);
+	c->client.fd = fd;
+	if (listener->site->wants_peer)
+		conn_learn_peer(c);
+}
+
+void conn_learn_peer(struct conn *c)
+{
+	struct addr peer;
+
+	if (c->peer.family != ADDR_NONE || sock_peer(c->client.fd, &peer) < 0)
+		return;
+	c->peer = peer;
+	c->source = peer;
+}
+
+bool conn_begin(const struct listener *listener, int fd)
+{
+	struct shard             *shard = listener->shard;
+	struct listener_counters *counters = &listener->site->state->counters[shard->index];
+	struct conn              *c = slab_get(&shard->conns);
+
+	GAUGE_ADD(counters->accepted, 1);
+	if (!c) {
+		sock_close(fd);
+		counters_end(counters, REASON_OVERLOAD);
+		GAUGE_ADD(shard->gauges.ended_total, 1);
+		return false;
+	}
+	conn_init(c, listener, fd);
+	tenure_hold(c->tenure);
+	list_append(&shard->all, &c->in_all);
+	GAUGE_ADD(shard->gauges.sessions, 1);
+	conn_wake(c);
+	return true;
+}
+
+void conn_wake(struct conn *c)
+{
+	struct shard *shard = c->shard;
+
+	if (c->is_ready)
+		return;
+	c->is_ready = true;
+	c->ready_next = NULL;
+	*shard->ready_end = c;
+	shard->ready_end = &c->ready_next;
+}
+
+void conn_stop(struct conn *c, enum reason reason)
+{
+	if (!(c->facts & CONN_STOP))
+		c->stop_reason = (uint8_t)reason;
+	c->facts |= CONN_STOP;
+	conn_wake(c);
+}
+
+void conn_stall(struct conn *c)
+{
+	if (list_is_empty(&c->in_stalled))
+		list_append(&c->shard->stalled, &c->in_stalled);
+}
+
+bool conn_yield_a_pipe(struct shard *shard)
+{
+	struct list *link;
+
+	while ((link = list_take(&shard->stalled))) {
+		struct conn *c = container_of(link, struct conn, in_stalled);
+		bool         down = flow_yield_pipe(c, &c->down, &c->client);
+
+		if (flow_yield_pipe(c, &c->up, &c->upstream) || down)
+			return true;
+	}
+	return false;
+}
+
+void conn_starve(struct conn *c)
+{
+	if (!list_is_empty(&c->in_starved))
+		return;
+	GAUGE_ADD(c->shard->gauges.buffers_exhausted_total, 1);
+	list_append(&c->shard->starved, &c->in_starved);
+}
+
+void conn_set_timer(struct conn *c, uint64_t at_ms)
+{
+	c->facts &= (uint8_t)~CONN_TIMER;
+	wheel_set(&c->shard->wheel, &c->timer, at_ms);
+}
+
+bool conn_take_fact(struct conn *c, enum conn_fact fact)
+{
+	bool noted = c->facts & fact;
+
+	c->facts &= (uint8_t)~fact;
+	return noted;
+}
+
+bool conn_enters(struct conn *c)
+{
+	bool first = !c->is_entered;
+
+	c->is_entered = true;
+	return first;
+}
+
+void conn_release_server(struct conn *c)
+{
+	if (c->claims & CLAIM_SERVER)
+		balance_release(&c->route->upstream->states[c->server]);
+	c->claims &= (uint8_t)~CLAIM_SERVER;
+}
+
+static void conn_release_claims(struct conn *c)
+{
+	conn_release_server(c);
+	if (c->claims & CLAIM_ROUTE)
+		counter_release(&c->route->state->active);
+	if (c->claims & CLAIM_IP)
+		limit_release(c->shard->registry->per_ip, c->ip_ticket);
+	if (c->claims & CLAIM_LISTENER)
+		counter_release(&c->listener->state->active);
+	if (c->claims & CLAIM_SESSION)
+		counter_release(&c->shard->registry->sessions);
+}
+
+void conn_leave_pending(struct conn *c)
+{
+	if (list_is_empty(&c->in_pending))
+		return;
+	list_remove(&c->in_pending);
+	GAUGE_ADD(c->shard->gauges.hellos_pending, -1u);
+}
+
+static void side_fini(struct conn *c, struct side *side)
+{
+	side_drop_input(c, side);
+	if (side->fd < 0)
+		return;
+	if (c->ends_by_reset && !side->is_reset)
+		sock_reset(side->fd);
+	else
+		sock_close(side->fd);
+	side->fd = -1;
+}
+
+/* What landed after the last step was written all the same: the log counts it. */
+void conn_close_flow(struct conn *c, struct flow *flow, const struct side *to)
+{
+	if (!to->secure && (to->facts & SIDE_OUTPUT) && to->output_res > 0 && flow->held > 0)
+		flow_wrote(c, flow, (uint32_t)to->output_res);
+	flow_fini(c, flow);
+}
+
+static void conn_free(struct conn *c)
+{
+	struct shard *shard = c->shard;
+
+	CHECK(c->inflight == 0);
+	conn_close_flow(c, &c->up, &c->upstream);
+	conn_close_flow(c, &c->down, &c->client);
+	side_fini(c, &c->client);
+	side_fini(c, &c->upstream);
+	access_write(c);
+	secure_fini(c, &c->client);
+	secure_fini(c, &c->upstream);
+	conn_leave_pending(c);
+	conn_release_claims(c);
+	preread_fini(c);
+	if (c->name)
+		slab_put(&shard->names, c->name);
+	wheel_cancel(&shard->wheel, &c->timer);
+	list_remove(&c->in_starved);
+	list_remove(&c->in_stalled);
+	list_remove(&c->in_handshakes);
+	list_remove(&c->in_all);
+	GAUGE_ADD(shard->gauges.sessions, -1u);
+	GAUGE_ADD(shard->gauges.ended_total, 1);
+	counters_end(c->counters, c->reason);
+	tenure_drop(c->tenure);
+	slab_put(&shard->conns, c);
+}
+
+static void conn_advance(struct conn *c)
+{
+	for (;;) {
+		enum conn_state next = conn_steps[c->state].run(c);
+
+		if (next == c->state)
+			return;
+		CHECK(conn_steps[c->state].may_follow & BIT(next));
+		c->state = (uint8_t)next;
+		c->is_entered = false;
+		if (next == CONN_FREE) {
+			conn_free(c);
+			return;
+		}
+	}
+}
+
+void conn_advance_ready(struct shard *shard)
+{
+	while (shard->ready) {
+		struct conn *c = shard->ready;
+
+		shard->ready = c->ready_next;
+		if (!shard->ready)
+			shard->ready_end = &shard->ready;
+		c->is_ready = false;
+		conn_advance(c);
+	}
+}
