@@ -1,0 +1,333 @@
+#include "sim/directed.h"
+#include "sim/sim.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ relaying */
+
+static void whole_session(enum conf_zero_copy zero_copy)
+{
+	struct sock *client;
+
+	open_world(copying(zero_copy));
+	client = connect_saying(SAYS_A);
+	pump(client, server_of(client), 50000);
+	pump(server_of(client), client, 70000);
+	finish(client);
+	close_world();
+}
+
+static void every_strategy_relays_all_bytes(void)
+{
+	whole_session(CONF_ZERO_COPY_OFF);
+	whole_session(CONF_ZERO_COPY_SPLICE);
+	whole_session(CONF_ZERO_COPY_URING);
+	whole_session(CONF_ZERO_COPY_AUTO);
+}
+
+static void an_idle_tunnel_holds_no_buffer_and_no_pipe(void)
+{
+	static const enum conf_zero_copy copies[] = {CONF_ZERO_COPY_OFF, CONF_ZERO_COPY_SPLICE,
+	                                             CONF_ZERO_COPY_URING, CONF_ZERO_COPY_AUTO};
+
+	for (size_t i = 0; i < COUNT(copies); i++) {
+		struct sock *client;
+
+		open_world(copying(copies[i]));
+		client = connect_saying(SAYS_A);
+		pump(client, server_of(client), 50000);
+		EXPECT(world.shard.buffers.leased == 0 && world.shard.pipes.used == 0);
+		EXPECT(slab_in_use(&world.shard.stalls) == 0 &&
+		       slab_in_use(&world.shard.hellos_small) == 0);
+		finish(client);
+		close_world();
+	}
+}
+
+static void busy_poll_looks_only_behind_what_has_just_moved(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_AUTO);
+	struct sock      *client;
+	uint64_t          looks;
+
+	plan.sizes.busy_poll_us = 50;
+	open_world(plan);
+	for (int i = 0; i < 10; i++)
+		world_turn();
+	EXPECT(kernel.looks == 0);
+	client = connect_saying(SAYS_A);
+	EXPECT(kernel.looks > 0);
+	world_turn();
+	looks = kernel.looks;
+	for (int i = 0; i < 10; i++)
+		world_turn();
+	pass(1000);
+	EXPECT(kernel.looks == looks);
+	pump(client, server_of(client), 1000);
+	EXPECT(kernel.looks > looks);
+	finish(client);
+	close_world();
+}
+
+static void a_server_may_speak_first_where_no_hello_is_read(void)
+{
+	struct sock *client;
+
+	open_world(blind());
+	client = world_connect((struct stream){NULL, 0, 1000});
+	settle();
+	pump(server_of(client), client, 300);
+	pump(client, server_of(client), 300);
+	finish(client);
+	close_world();
+}
+
+/* A watch is armed; the next send comes short; its edge is seen before its completion, and no other
+ * will come. */
+static void writability_seen_before_the_short_sends_completion_is_not_lost(void)
+{
+	struct sock *client, *server;
+
+	open_world(world_default());
+	kernel.window = 0;
+	kernel.send_cap = 800;
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	peer_send(client, 2000);
+	settle();
+	EXPECT(kernel_has_op(server->fd, OP_EDGES));
+	server->window = 100000;
+	settle();
+	(void)peer_read(server, UINT32_MAX);
+	EXPECT(server->out_read == client->in_sent);
+
+	server->window = 0;
+	kernel.held_kinds = BIT(OP_SEND);
+	peer_send(client, 1000);
+	settle();
+	EXPECT(sock_queued(server) == 0 || !sock_is_ready(server));
+	server->window = 100000;
+	settle();
+	EXPECT(server->out_delivered < client->in_sent);
+	kernel.held_kinds = 0;
+	settle();
+	(void)peer_read(server, UINT32_MAX);
+	EXPECT(server->out_read == client->in_sent);
+	finish(client);
+	close_world();
+}
+
+/* A full completion queue ends a multishot poll, here with news that says nothing about writing. */
+static void a_watch_that_the_kernel_ended_is_renewed(void)
+{
+	struct sock *client, *server;
+
+	open_world(world_default());
+	kernel.window = 0;
+	kernel.send_cap = 800;
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	peer_send(client, 2000);
+	settle();
+	EXPECT(kernel_land(server->fd, OP_EDGES, POLLRDHUP));
+	settle();
+	server->window = 100000;
+	settle();
+	(void)peer_read(server, UINT32_MAX);
+	EXPECT(server->out_read == client->in_sent);
+	finish(client);
+	close_world();
+}
+
+static void half_close_passes_with_data_in_flight_both_ways(void)
+{
+	struct sock *client, *server;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	client->window = server->window = 500;
+	peer_send(client, 4000);
+	peer_send(server, 4000);
+	peer_finish(client);
+	settle();
+	EXPECT(!peer_sees_eof(server));
+	pump(server, client, 20000);
+	for (int i = 0; i < 100; i++) {
+		settle();
+		(void)peer_read(server, UINT32_MAX);
+		(void)peer_read(client, UINT32_MAX);
+	}
+	EXPECT(peer_sees_eof(server) && server->out_read == client->in_sent);
+	EXPECT(!peer_sees_eof(client) && client->out_read == server->in_sent);
+	pump(server, client, 20000);
+	peer_finish(server);
+	settle();
+	EXPECT(peer_sees_eof(client) && outcome_of(client)->reason == REASON_OK);
+	close_world();
+}
+
+static void a_greeting_longer_than_the_server_takes_at_first_arrives_whole(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *client;
+
+	plan.send_proxy = PROXYPROTO_V1;
+	open_world(plan);
+	kernel.window = kernel.send_cap = 200;
+	client = connect_saying(SAYS_A_PADDED);
+	for (int i = 0; i < 100; i++) {
+		(void)peer_read(server_of(client), UINT32_MAX);
+		settle();
+	}
+	EXPECT(server_of(client)->out_read == client->in_sent + client->header_len);
+	EXPECT(server_of(client)->out_read > 5 * server_of(client)->send_cap);
+	EXPECT(!world_conn(client)->hello);
+	finish(client);
+	close_world();
+}
+
+static void a_proxy_header_is_read_and_written_once(void)
+{
+	static const struct addr source = {
+		.ip = {203, 0, 113, 5}, .port = 4321, .family = ADDR_IP4};
+	static const struct addr local = {.ip = {203, 0, 113, 6}, .port = 443, .family = ADDR_IP4};
+	struct world_plan        plan = world_default();
+	struct span              hello = hello_of(SAYS_A);
+	uint8_t                  head[1024];
+	size_t                   len;
+	struct sock             *client;
+
+	plan.accept_proxy = CONF_PROXY_ON;
+	plan.trusts_proxy = true;
+	plan.send_proxy = PROXYPROTO_V2;
+	open_world(plan);
+	len = proxyproto_write(PROXYPROTO_V1, &source, &local, head);
+	memcpy(head + len, hello.data, hello.len);
+	client = world_connect((struct stream){head, (uint32_t)(len + hello.len), 1000});
+	client->skip_in = (uint32_t)len;
+	world_expect_header(client, &source, &local);
+	for (size_t i = 0; i < len + hello.len; i++) {
+		peer_send(client, 1);
+		settle();
+	}
+	pump(client, server_of(client), 1000);
+	finish(client);
+	close_world();
+}
+
+/* ------------------------------------------------------------------ buffers and pipes */
+
+static void connections_that_find_no_buffer_are_all_served(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *clients[8];
+
+	plan.sizes.recv_buffers = 2;
+	open_world(plan);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		clients[i] = connect_saying(SAYS_A);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		peer_send(clients[i], 3000);
+	settle();
+	EXPECT(world.shard.gauges.buffers_exhausted_total > 0);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		pump(clients[i], server_of(clients[i]), 2000);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		finish(clients[i]);
+	close_world();
+}
+
+static void slow_readers_keep_no_buffer_from_others(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *slow[4], *client;
+
+	plan.sizes.recv_buffers = 2;
+	open_world(plan);
+	kernel.window = 100;
+	for (size_t i = 0; i < COUNT(slow); i++) {
+		slow[i] = connect_saying(SAYS_A);
+		peer_send(server_of(slow[i]), 4096);
+		settle();
+		peer_send(server_of(slow[i]), 4096);
+		settle();
+		EXPECT(world_conn(slow[i])->down.hold == FLOW_STALL);
+	}
+	EXPECT(world.shard.buffers.leased == 0);
+	kernel.window = 4096;
+	client = connect_saying(SAYS_A);
+	pump(server_of(client), client, 50000);
+	finish(client);
+	shard_stop(&world.shard);
+	settle();
+	for (size_t i = 0; i < COUNT(slow); i++)
+		outcome_of(slow[i])->was_stopped = true;
+	close_world();
+}
+
+static void stop_with_bytes_in_a_pipe(enum conf_zero_copy zero_copy, unsigned held_kinds)
+{
+	struct sock *client, *server;
+
+	open_world(copying(zero_copy));
+	kernel.window = 10;
+	kernel.send_cap = 1000;
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	/* Held: a splice into the pipe is in flight; else what the client does not take stays in
+	 * it. */
+	kernel.held_kinds = held_kinds;
+	peer_send(server, 4000);
+	settle();
+	EXPECT(world.shard.pipes.used > 0);
+	outcome_of(client)->was_stopped = true;
+	conn_stop(world_conn(client), REASON_DRAINED);
+	settle();
+	EXPECT(held_kinds == 0 || world_conn(client)); /* never freed under an operation */
+	kernel.held_kinds = 0;
+	settle();
+	EXPECT(outcome_of(client)->reason == REASON_DRAINED);
+	EXPECT(world.shard.pipes.used == 0 && world.shard.pipes.count == 2);
+	close_world();
+}
+
+static void a_stop_during_a_splice_gives_back_an_empty_pipe(void)
+{
+	stop_with_bytes_in_a_pipe(CONF_ZERO_COPY_SPLICE, 0);
+	stop_with_bytes_in_a_pipe(CONF_ZERO_COPY_URING, 0);
+	stop_with_bytes_in_a_pipe(CONF_ZERO_COPY_URING, BIT(OP_SPLICE));
+}
+
+static void without_a_pipe_it_copies(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_SPLICE);
+	struct sock      *client;
+
+	plan.sizes.pipe_pool = 0;
+	open_world(plan);
+	client = connect_saying(SAYS_A);
+	pump(server_of(client), client, 50000);
+	finish(client);
+	EXPECT(world.shard.gauges.pipes_exhausted_total > 0);
+	close_world();
+}
+
+const struct directed directed_relays[] = {
+	DIRECTED(every_strategy_relays_all_bytes),
+	DIRECTED(an_idle_tunnel_holds_no_buffer_and_no_pipe),
+	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
+	DIRECTED(a_server_may_speak_first_where_no_hello_is_read),
+	DIRECTED(writability_seen_before_the_short_sends_completion_is_not_lost),
+	DIRECTED(a_watch_that_the_kernel_ended_is_renewed),
+	DIRECTED(half_close_passes_with_data_in_flight_both_ways),
+	DIRECTED(a_greeting_longer_than_the_server_takes_at_first_arrives_whole),
+	DIRECTED(a_proxy_header_is_read_and_written_once),
+	DIRECTED(connections_that_find_no_buffer_are_all_served),
+	DIRECTED(slow_readers_keep_no_buffer_from_others),
+	DIRECTED(a_stop_during_a_splice_gives_back_an_empty_pipe),
+	DIRECTED(without_a_pipe_it_copies),
+	{NULL, NULL},
+};

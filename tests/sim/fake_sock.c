@@ -1,0 +1,147 @@
+#include "io/sock.h"
+#include "sim/kernel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+int sock_listen(const struct sockaddr *at, socklen_t len, const struct sock_listen_options *options,
+                const char **step)
+{
+	(void)at;
+	(void)len;
+	(void)options;
+	*step = "socket";
+	return -EOPNOTSUPP;
+}
+
+int sock_dial(const struct sockaddr *to, socklen_t len, const struct sock_dial_options *options)
+{
+	struct addr  addr = addr_from_sockaddr(to, len);
+	struct sock *sock = kernel_sock_new();
+	int          result;
+
+	sock->is_upstream = true;
+	sock->is_connecting = true;
+	sock->is_deferred = options->is_deferred && (kernel.has_cookies || kernel_chance(2));
+	result = kernel.dial(sock, &addr);
+	if (result < 0) {
+		sock->is_connecting = sock->is_deferred = false;
+		sock->is_dead = true;
+		return result;
+	}
+	if (options->is_deferred)
+		*options->is_deferred = sock->is_deferred;
+	if (!sock->is_deferred)
+		sock_syn(sock);
+	return kernel_fd_new(sock, NULL);
+}
+
+int sock_take_error(int fd)
+{
+	return -sock_error(kernel_sock(fd));
+}
+
+int sock_peer(int fd, struct addr *peer)
+{
+	*peer = kernel_sock(fd)->peer;
+	return 0;
+}
+
+int sock_local(int fd, struct addr *local)
+{
+	(void)kernel_sock(fd);
+	*local = (struct addr){.ip = {192, 0, 2, 1}, .port = 443, .family = ADDR_IP4};
+	return 0;
+}
+
+/* Used for alerts only, so what it sends need not be a stream's. */
+ssize_t sock_send_now(int fd, const void *data, size_t len)
+{
+	struct sock *sock = kernel_sock(fd);
+
+	if (sock->is_dead || sock->fin_out)
+		return sock->error ? -sock_error(sock) : -EPIPE;
+	if (len == 1) {
+		sock->preface[sock->preface_len++] = *(const uint8_t *)data;
+		sock->told++;
+		sock->out_accepted++;
+		kernel.moves++;
+		return 1;
+	}
+	if (sock->out_accepted > sock->told || len > sizeof(sock->alert))
+		fail("fd %d: an alert behind %u other bytes", fd, sock->out_accepted);
+	memcpy(sock->alert, data, len);
+	sock->alert_len = (uint32_t)len;
+	sock->out_accepted += (uint32_t)len;
+	kernel.moves++;
+	return (ssize_t)len;
+}
+
+bool sock_is_writable(int fd)
+{
+	return (sock_poll_mask(kernel_sock(fd)) & (POLLOUT | POLLERR | POLLHUP)) != 0;
+}
+
+int sock_unsent(int fd)
+{
+	return (int)sock_queued(kernel_sock(fd));
+}
+
+void sock_finish(int fd)
+{
+	struct sock *sock = kernel_sock(fd);
+
+	if (sock->is_dead)
+		return;
+	if (sock->fin_out)
+		fail("fd %d: finished twice", fd);
+	/* Its peer will read a clean end: that is a promise that all is there. */
+	if (sock->source && sock->source->is_open && sock->source->was_connected &&
+	    sock->alert_len == 0) {
+		const struct sock *source = sock->source;
+
+		if (!source->fin_read)
+			fail("fd %d: a clean end, but fd %d has not ended", fd, source->fd);
+		if (sock->out_accepted + sock->skip != source->in_sent + sock->preface_len)
+			fail("fd %d: a clean end at %u, but fd %d sent %u", fd, sock->out_accepted,
+			     source->fd, source->in_sent);
+	}
+	trace("fd %d: finished at %u", fd, sock->out_accepted);
+	sock->fin_out = true;
+	sock->fin_out_ms = kernel.now_ms;
+	kernel.moves++;
+}
+
+static void sock_shut(struct sock *sock, bool by_reset)
+{
+	int fd = sock->fd;
+
+	kernel_fd_close(fd);
+	sock->is_open = false;
+	sock->closed_ms = kernel.now_ms;
+	kernel.moves++;
+	trace("fd %d: %s at %u", fd, by_reset ? "reset" : "closed", sock->out_accepted);
+	if (sock->is_dead || (sock->is_closed_by_actor && sock->fin_out))
+		return;
+	/* tcp_close: bytes that nobody read turn the FIN into a RST. */
+	sock->is_reset_by_proxy = by_reset;
+	if (by_reset || sock_unread(sock) > 0 || sock->is_connecting) {
+		sock->lost_bytes = sock_queued(sock) > 0;
+		sock->rst_out = true;
+	}
+	sock->is_connecting = false;
+	if (!sock->rst_out && !sock->fin_out)
+		sock->fin_out_ms = kernel.now_ms;
+	sock->fin_out = true;
+}
+
+void sock_close(int fd)
+{
+	sock_shut(kernel_sock(fd), false);
+}
+
+void sock_reset(int fd)
+{
+	sock_shut(kernel_sock(fd), true);
+}

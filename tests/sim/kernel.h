@@ -1,0 +1,239 @@
+/*
+ * kernel: the simulated kernel under the session layer: sockets, pipes, receive buffers, operations
+ * in flight, time.
+ *
+ * The fakes of io/ and base/clock are thin layers over it. What completes next, how much, with
+ * which error and how late is drawn from a seed; in obedient mode (the directed tests) everything
+ * that can complete does, fully and at once. Bytes are not stored: what an actor sends is a stream
+ * that can be computed at any offset, and what the proxy sends is compared with the bytes that must
+ * come next. In kernel.c chance and fds, in kernel_socks.c sockets and pipes, in kernel_ops.c
+ * operations and turns. It must never do what Linux would not, and it aborts on what Linux would
+ * punish later: an fd closed under an operation, a buffer leased twice, memory changed under a
+ * send.
+ */
+#ifndef TESTS_SIM_KERNEL_H
+#define TESTS_SIM_KERNEL_H
+
+#include "base/util.h"
+#include "io/ring.h"
+#include "proto/addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What one actor sends: its own first bytes, then some of a table of random ones. */
+struct stream {
+	const uint8_t *head;
+	uint32_t       head_len;
+	uint32_t       base;
+};
+
+struct actor;
+
+/* One connection's two ends: the proxy's, which has the fd, and an actor's. */
+struct sock {
+	int           fd;
+	bool          is_open;     /* the proxy has not closed it */
+	bool          is_upstream; /* the proxy dialled it */
+	bool          is_connecting, was_connected;
+	bool          is_deferred; /* connecting by fast open: its SYN waits for the first bytes */
+	bool          is_closing;  /* its connection has decided to end */
+	bool          is_dead;     /* reset by the actor or its kernel, or refused */
+	int           error;       /* sk_err: told once */
+	struct actor *actor;
+	struct addr   peer;
+	int           server; /* upstream: which was dialled */
+
+	/* From the actor. */
+	struct stream stream;
+	uint32_t      in_sent, in_read, recv_cap;
+	bool          fin_in, fin_read, is_closed_by_actor;
+
+	/* To the actor. */
+	uint32_t out_accepted, out_delivered, out_read, send_cap, window;
+	bool     fin_out, fin_delivered, rst_out, is_reset_read;
+	bool     has_nospace; /* a write or a poll found it full: an edge is due when it is not */
+	bool     lost_bytes;  /* closed while the actor could not be given all that was accepted */
+
+	/* What the proxy must send on it: *preface*, then what *source*'s actor sends from *skip*
+	 * on. */
+	uint8_t      preface[128];
+	uint32_t     preface_len, skip;
+	struct sock *source;
+	uint8_t      header[128]; /* of a client: the preface of whomever it leads to */
+	uint32_t     header_len, skip_in;
+	uint8_t      alert[192]; /* or an ErrorResponse */
+	uint32_t     alert_len;
+	uint32_t     told; /* of *preface*: answers, which no flow wrote */
+	uint64_t     begun_ms, closed_ms, fin_in_ms, fin_out_ms, rst_in_ms, moved_ms;
+	bool         is_reset_by_proxy;
+};
+
+enum op_kind { OP_RECV, OP_SEND, OP_POLL, OP_EDGES, OP_ACCEPT, OP_SPLICE, OP_CANCEL };
+
+struct request {
+	struct op      *op;
+	enum op_kind    kind;
+	int             fd, to_fd;
+	unsigned        events;
+	uint32_t        len;
+	const uint8_t  *data;
+	uint64_t        sum; /* of the memory handed to a send */
+	struct bufring *buffers;
+	bool            wait;
+	bool            is_single; /* an accept of one connection */
+	bool            is_submitted, is_woken;
+	bool            has_landed; /* its last completion is posted */
+};
+
+enum {
+	FD_FIRST = 100,
+	FDS_MAX = 4096,
+	REQUESTS_MAX = 512,
+	SOCKS_MAX = 512,
+	BUFFERS_MAX = 64,
+	BUFFERS_AREA = 1 << 18,
+	TABLE_SIZE = 1 << 20, /* random bytes behind every stream */
+	PAYLOAD_MAX = 1 << 19,
+};
+
+/* What is in a pipe: some of one actor's stream. */
+struct contents {
+	int          read_fd, write_fd;
+	bool         is_open;
+	uint32_t     len, cap, offset;
+	struct sock *from;
+};
+
+struct completion {
+	struct request *request;
+	int             res;
+	unsigned        flags;
+};
+
+enum buffer_state { BUFFER_KERNEL, BUFFER_FILLED, BUFFER_LEASED };
+
+struct kernel {
+	uint64_t now_ms;
+	uint64_t random;
+	bool     is_obedient;
+	bool     is_verbose;
+	bool     is_idle; /* nothing will ever happen again */
+	bool     heeds_no_cancel;
+	/* Directed tests: there is a cookie of every server, so that the SYN takes data; it is gone
+	 * when that is sent. */
+	bool     has_cookies, loses_cookies;
+	unsigned held_kinds; /* BIT(enum op_kind): completions of these are not handed out */
+	unsigned fault_rate; /* 1 in so many; 0 = no faults */
+	uint64_t moves;      /* anything that happened */
+
+	/* What the simulation wants of it. *act*: lets actors do something (all that they can, when
+	 * *all*); true if any did. *next_ms*: when an actor will next want to. *quiet*: called when
+	 * nothing more can happen now. */
+	bool (*act)(bool all);
+	uint64_t (*next_ms)(void);
+	void (*quiet)(void);
+	/* The proxy dials: how it ends. 0 = under way (*sock given), or -errno at once. */
+	int (*dial)(struct sock *sock, const struct addr *to);
+	/* Its SYN is on its way: now it may be answered. NULL: actors do that by themselves. */
+	void (*syn)(struct sock *sock);
+	/* A client to accept: its sock without fd, or NULL. */
+	struct sock *(*backlog)(void);
+
+	struct sock     socks[SOCKS_MAX];
+	uint32_t        sock_count;
+	struct contents pipes[SOCKS_MAX];
+	uint32_t        pipe_count;
+	struct {
+		struct sock     *sock;
+		struct contents *pipe;
+		bool             is_open, is_listener;
+		uint16_t         ops;
+	} fds[FDS_MAX];
+	int             fd_count;
+	int             open_fds;
+	struct request  pool[REQUESTS_MAX];
+	struct request *requests
+		[REQUESTS_MAX]; /* in flight, from arming to their last completion being handed out */
+	struct request   *spare[REQUESTS_MAX];
+	uint32_t          request_count, spare_count;
+	struct request   *queue[REQUESTS_MAX]; /* armed, not submitted */
+	uint32_t          queue_len;
+	struct completion completions[REQUESTS_MAX];
+	uint32_t          completion_count;
+	struct completion batch[REQUESTS_MAX];
+	uint32_t          batch_len;
+	uint8_t           buffer_state[BUFFERS_MAX];
+	uint32_t          send_cap, recv_cap, window; /* of new sockets */
+	uint64_t          turns;
+	uint64_t          looks; /* for a completion, without sleeping */
+	unsigned spins; /* turns in a row that did not want to wait and had nothing to do */
+};
+
+extern struct kernel kernel;
+
+/* Back to nothing; time goes on from a fixed point. */
+void kernel_reset(uint64_t seed, bool is_obedient);
+
+/* Chance: 0..n-1; in obedient mode the last. One in *n*: never in obedient mode. 1..n: all of it in
+ * obedient mode. */
+uint32_t kernel_draw(uint32_t n);
+bool     kernel_chance(uint32_t n);
+uint32_t kernel_some(uint32_t n);
+/* A fault is due. */
+bool kernel_fault(void);
+
+_Noreturn void fail(const char *format, ...) PRINTF(1, 2);
+void           trace(const char *format, ...) PRINTF(1, 2);
+
+/* Sockets. */
+struct sock *kernel_sock_new(void);
+int          kernel_fd_new(struct sock *sock, struct contents *pipe);
+struct sock *kernel_sock(int fd); /* an open one; anything else fails the run */
+void         kernel_fd_close(int fd);
+int          kernel_fd_index(int fd); /* in kernel.fds; it must be open */
+int          kernel_listener_new(void);
+uint32_t     sock_unread(const struct sock *sock);
+uint32_t     sock_queued(const struct sock *sock); /* accepted, not delivered */
+bool         sock_takes_bytes(const struct sock *sock);
+bool         sock_is_ready(const struct sock *sock); /* as poll has it: a third of it is free */
+unsigned     sock_poll_mask(struct sock *sock);
+int          sock_error(struct sock *sock);
+/* The proxy writes *len* bytes, or from a pipe when *data* is NULL: count or -errno. */
+int  sock_write(struct sock *sock, const uint8_t *data, const struct contents *pipe, uint32_t len);
+void sock_syn(struct sock *sock);
+void sock_changed(struct sock *sock); /* FIN or RST came: every poll looks */
+void sock_noticed(struct sock *sock); /* the proxy knows now that a byte has moved */
+bool sock_deliver(struct sock *sock, uint32_t most);
+void stream_bytes(const struct stream *stream, uint32_t offset, uint8_t *out, uint32_t len);
+
+/* What an actor does to its end. */
+void     peer_send(struct sock *sock, uint32_t n); /* at most what fits */
+void     peer_finish(struct sock *sock);
+void     peer_reset(struct sock *sock);
+void     peer_close(struct sock *sock); /* both ways; unread bytes make it a reset */
+uint32_t peer_read(struct sock *sock, uint32_t n);
+bool     peer_sees_eof(const struct sock *sock);
+void     peer_accept(struct sock *sock);
+void     peer_refuse(struct sock *sock, int error);
+
+/* Operations. */
+struct request *kernel_arm(struct op *op, enum op_kind kind, int fd);
+void            kernel_use(int fd); /* one more operation in flight on it; it must be open */
+void            kernel_expect_quiet(int fd); /* no operation is in flight on it */
+uint64_t        kernel_sum(const uint8_t *data, uint32_t len);
+int             kernel_wait(uint64_t timeout_ms);
+bool            kernel_spin(void); /* as kernel_wait without any time: is something there? */
+unsigned        kernel_reap(void);
+/* Directed tests: the operation of that kind on *fd* lands with *res*, for good. False: there is
+ * none. */
+MUST_CHECK bool kernel_land(int fd, enum op_kind kind, int res);
+bool            kernel_has_op(int fd, enum op_kind kind);
+
+/* Pipes. */
+ssize_t          kernel_fill(struct contents *pipe, int fd, uint32_t most);
+ssize_t          kernel_drain(struct contents *pipe, int fd, uint32_t len);
+struct contents *kernel_pipe(int fd);
+
+#endif

@@ -1,0 +1,105 @@
+/* What the simulation cannot show of io/ring: the real kernel's part. */
+#include "io/ring.h"
+#include "test.h"
+
+#include "base/clock.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct watch {
+	struct ring ring;
+	struct op   op;
+	int         fd; /* an eventfd; *op* waits for it */
+	int         res;
+	bool        is_open; /* false: io_uring is denied here, which test_host judges */
+};
+
+static void on_event(struct op *op, int res, unsigned flags)
+{
+	(void)flags;
+	container_of(op, struct watch, op)->res = res;
+}
+
+static bool watch_init(struct watch *watch)
+{
+	*watch = (struct watch){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	watch->is_open = ring_init(&watch->ring, 64, true) == 0;
+	op_init(&watch->op, on_event);
+	if (watch->is_open)
+		ring_poll(&watch->ring, &watch->op, watch->fd, POLLIN);
+	return watch->is_open;
+}
+
+static void watch_fini(struct watch *watch)
+{
+	if (watch->is_open)
+		ring_fini(&watch->ring);
+	close(watch->fd);
+}
+
+static void *write_soon(void *argument)
+{
+	struct watch *watch = argument;
+	uint64_t      one = 1;
+
+	usleep(2000);
+	EXPECT(write(watch->fd, &one, sizeof(one)) == sizeof(one));
+	return NULL;
+}
+
+TEST(spinning_ends_with_what_another_thread_brings)
+{
+	enum { LIMIT_US = 20 * 1000 * 1000 };
+	struct watch watch;
+	pthread_t    thread;
+	uint64_t     begun_us = clock_us();
+
+	if (watch_init(&watch) && pthread_create(&thread, NULL, write_soon, &watch) == 0) {
+		EXPECT(ring_spin(&watch.ring, LIMIT_US));
+		EXPECT(clock_us() - begun_us < LIMIT_US);
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+		EXPECT_EQ(watch.res, POLLIN);
+		EXPECT(!watch.op.busy);
+		pthread_join(thread, NULL);
+	}
+	watch_fini(&watch);
+}
+
+TEST(spinning_in_vain_ends_and_loses_nothing)
+{
+	struct watch watch;
+	uint64_t     one = 1, begun_us;
+
+	if (watch_init(&watch)) {
+		begun_us = clock_us();
+		EXPECT(!ring_spin(&watch.ring, 3000));
+		EXPECT(clock_us() - begun_us >= 3000);
+		EXPECT_EQ(ring_reap(&watch.ring), 0);
+		EXPECT(write(watch.fd, &one, sizeof(one)) == sizeof(one));
+		EXPECT_EQ(ring_wait(&watch.ring, UINT64_MAX), 0);
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+		EXPECT_EQ(watch.res, POLLIN);
+	}
+	watch_fini(&watch);
+}
+
+TEST(spinning_finds_what_is_there_already)
+{
+	struct watch watch;
+	uint64_t     one = 1;
+
+	if (watch_init(&watch)) {
+		EXPECT(write(watch.fd, &one, sizeof(one)) == sizeof(one));
+		EXPECT(ring_spin(&watch.ring, 1));
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+	}
+	watch_fini(&watch);
+}
+
+int main(void)
+{
+	return test_main();
+}

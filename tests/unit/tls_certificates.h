@@ -1,0 +1,115 @@
+/*
+ * tls_certificates: two authorities, what they signed, and the keys; P-256, made once by openssl.
+ * Valid for a hundred years, but for expired's.
+ */
+#ifndef TESTS_UNIT_TLS_CERTIFICATES_H
+#define TESTS_UNIT_TLS_CERTIFICATES_H
+
+/* The authority of all but stranger. */
+static const char ca_pem[] = "-----BEGIN CERTIFICATE-----\n"
+			     "MIIBizCCATGgAwIBAgIURhMLhe/i46wsEoIBt3DAlKEBNxAwCgYIKoZIzj0EAwIw\n"
+			     "EjEQMA4GA1UEAwwHVGVzdCBDQTAgFw0yNjExMjQyMzAxMDFaGA8yMTI2MTAzMTIz\n"
+			     "MDEwMVowEjEQMA4GA1UEAwwHVGVzdCBDQTBZMBMGByqGSM49AgEGCCqGSM49AwEH\n"
+			     "A0IABKXOucY6T+40F8oplhYe5Ic5QhE/4a41uUB04XotOgNJJkuHwH47e3rTQaAA\n"
+			     "B/YX1EFoGpXmG5Ss25i4Hajp4gOjYzBhMB0GA1UdDgQWBBTjPlLLguLw3eLS6Vhn\n"
+			     "g3mgV/UDGTAfBgNVHSMEGDAWgBTjPlLLguLw3eLS6Vhng3mgV/UDGTAPBgNVHRMB\n"
+			     "Af8EBTADAQH/MA4GA1UdDwEB/wQEAwIBBjAKBggqhkjOPQQDAgNIADBFAiAM9i0/\n"
+			     "mqUsRk7ERnn9CN20Td0yGot6EtUbcduj1SDPRwIhANiTHzqGCqh0xNhdcJDfMYBW\n"
+			     "h9yNgiY4s8hu5zH3t0nj\n"
+			     "-----END CERTIFICATE-----\n";
+
+static const char other_ca_pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBjTCCATOgAwIBAgIUUjEsNIejubi6W/DPjpGmDzd7hyAwCgYIKoZIzj0EAwIw\n"
+	"EzERMA8GA1UEAwwIT3RoZXIgQ0EwIBcNMjYxMTI0MjMwMTAxWhgPMjEyNjEwMzEy\n"
+	"MzAxMDFaMBMxETAPBgNVBAMMCE90aGVyIENBMFkwEwYHKoZIzj0CAQYIKoZIzj0D\n"
+	"AQcDQgAELoQq91/fn3j84+ujkA/0fCWpc0wbVPLKN9L8Q5Z1d7y25d4RG34U6j9v\n"
+	"o7HpAbXTfn2k6KuZu5oNlrRBUzzMmqNjMGEwHQYDVR0OBBYEFMXOIvZQH+m9CDpy\n"
+	"NbcH+6kB7Ql4MB8GA1UdIwQYMBaAFMXOIvZQH+m9CDpyNbcH+6kB7Ql4MA8GA1Ud\n"
+	"EwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMAoGCCqGSM49BAMCA0gAMEUCIQD8\n"
+	"FI5q6kDQ3ZccTLVu3+6PRobY2k8UmOm0uXtgM3yqYQIgJjIalImimlFcrhCed60L\n"
+	"qvGgtXQV20aCdsEzSMB4cqk=\n"
+	"-----END CERTIFICATE-----\n";
+
+/* server.example, *.wild.example, shortname, 192.0.2.1, 2001:db8::1 */
+static const char server_pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBuzCCAWGgAwIBAgIDAoIWMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB1Rlc3Qg\n"
+	"Q0EwIBcNMjYxMTI0MjMwMTAyWhgPMjEyNjEwMzEyMzAxMDJaMBkxFzAVBgNVBAMM\n"
+	"DnNlcnZlci5leGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8fiwfCKz\n"
+	"ZPPO1fPK6Kek8O0yijLPkgzfCKtEvyjlViZYqQl8LW9nOmKJ9+8jm9RwEENPosAU\n"
+	"tX55ptisNqXzCKOBnDCBmTAJBgNVHRMEAjAAMEwGA1UdEQRFMEOCDnNlcnZlci5l\n"
+	"eGFtcGxlgg4qLndpbGQuZXhhbXBsZYIJc2hvcnRuYW1lhwTAAAIBhxAgAQ24AAAA\n"
+	"AAAAAAAAAAABMB0GA1UdDgQWBBTwBFUFPhbhKoEcvH5P6yRkLdZf4DAfBgNVHSME\n"
+	"GDAWgBTjPlLLguLw3eLS6Vhng3mgV/UDGTAKBggqhkjOPQQDAgNIADBFAiEAjy/Q\n"
+	"hrhkVZR6XZVUGuOnPlck6xUkyupFpJTvwRPYCyACIEI0nQecEzy6BCOjfZyBWXig\n"
+	"AtET/1XSoSv2KO2+Iglr\n"
+	"-----END CERTIFICATE-----\n";
+
+static const char server_key[] =
+	"-----BEGIN EC PRIVATE KEY-----\n"
+	"MHcCAQEEIFFDlisi3HUn/MUenJke3+LNl2tz3mrg1LSTHhEp1ZAuoAoGCCqGSM49\n"
+	"AwEHoUQDQgAE8fiwfCKzZPPO1fPK6Kek8O0yijLPkgzfCKtEvyjlViZYqQl8LW9n\n"
+	"OmKJ9+8jm9RwEENPosAUtX55ptisNqXzCA==\n"
+	"-----END EC PRIVATE KEY-----\n";
+
+/* C=CH, O="Example, Inc", CN=client+one */
+static const char client_pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBnzCCAUagAwIBAgIDAwKEMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB1Rlc3Qg\n"
+	"Q0EwIBcNMjYxMTI0MjMwMTAyWhgPMjEyNjEwMzEyMzAxMDJaMDkxCzAJBgNVBAYT\n"
+	"AkNIMRUwEwYDVQQKDAxFeGFtcGxlLCBJbmMxEzARBgNVBAMMCmNsaWVudCtvbmUw\n"
+	"WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAT4sZQtj05T/PPJOqym/iAVJ8Kpg2P1\n"
+	"R9sIWjMBxVNDmCChpu1LB3xAfA1jU86I8dF8KoFC9KQSCCf0PEHlqaa7o2IwYDAJ\n"
+	"BgNVHRMEAjAAMBMGA1UdJQQMMAoGCCsGAQUFBwMCMB0GA1UdDgQWBBSJYBHg75K5\n"
+	"aVgs4oT4Bx8NfqhLiDAfBgNVHSMEGDAWgBTjPlLLguLw3eLS6Vhng3mgV/UDGTAK\n"
+	"BggqhkjOPQQDAgNHADBEAiAL3RfxXS2hV901/Xd4ig+g/IgdIPg2E2WqC+0u9b7g\n"
+	"yAIgdEUID4KqYtMD9F1WJe/CWIASD05VdtNqbU+nUzdAxoM=\n"
+	"-----END CERTIFICATE-----\n";
+
+static const char client_key[] =
+	"-----BEGIN EC PRIVATE KEY-----\n"
+	"MHcCAQEEIMnUCQQ22R04ruZpjKt+NIf3oQyTGYMmwbDSJmJbDUvPoAoGCCqGSM49\n"
+	"AwEHoUQDQgAE+LGULY9OU/zzyTqspv4gFSfCqYNj9UfbCFozAcVTQ5ggoabtSwd8\n"
+	"QHwNY1POiPHRfCqBQvSkEggn9DxB5ammuw==\n"
+	"-----END EC PRIVATE KEY-----\n";
+
+/* for 2020 */
+static const char expired_pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBDDCBsgIBATAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdUZXN0IENBMB4XDTIw\n"
+	"MDEwMTAwMDAwMFoXDTIxMDEwMTAwMDAwMFowEjEQMA4GA1UEAwwHZXhwaXJlZDBZ\n"
+	"MBMGByqGSM49AgEGCCqGSM49AwEHA0IABHzApasY6V9gyWLAQvsTfqSYXIpBlloV\n"
+	"phQZdzxSG6192YlCSInVhRC7dvL6fgNDp560y5X71z0QixF51GdSooUwCgYIKoZI\n"
+	"zj0EAwIDSQAwRgIhAM2dsPWEDAX7ZGTrgoxW33DPo/NXS4r3cyXrUa+qF6kBAiEA\n"
+	"4J4QP74hTBEA2fx0/+pXsMAzoo7GWCF3fwD441yGvzA=\n"
+	"-----END CERTIFICATE-----\n";
+
+static const char expired_key[] =
+	"-----BEGIN EC PRIVATE KEY-----\n"
+	"MHcCAQEEIBZ6LuUaZRH1sDIz58hnRQyguMSHyzM3/lhoZWGRFN37oAoGCCqGSM49\n"
+	"AwEHoUQDQgAEfMClqxjpX2DJYsBC+xN+pJhcikGWWhWmFBl3PFIbrX3ZiUJIidWF\n"
+	"ELt28vp+A0OnnrTLlfvXPRCLEXnUZ1KihQ==\n"
+	"-----END EC PRIVATE KEY-----\n";
+
+/* by the other authority */
+static const char stranger_pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBZjCCAQygAwIBAgIDAJU0MAoGCCqGSM49BAMCMBMxETAPBgNVBAMMCE90aGVy\n"
+	"IENBMCAXDTI2MTEyNDIzMDEwMloYDzIxMjYxMDMxMjMwMTAyWjATMREwDwYDVQQD\n"
+	"DAhzdHJhbmdlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDOGzjO0ifqpmCO8\n"
+	"eZC+tq1nvHxjw8c68HJ+GoHhj0dx8WRCsdZsz32f+GiKM3BuIKsq79DajzUtFOqx\n"
+	"s59aOzujTTBLMAkGA1UdEwQCMAAwHQYDVR0OBBYEFJ1D8EGOe7bw3agY6ZGrWkZe\n"
+	"sDECMB8GA1UdIwQYMBaAFMXOIvZQH+m9CDpyNbcH+6kB7Ql4MAoGCCqGSM49BAMC\n"
+	"A0gAMEUCIQDkmg+bBFBDeAU6rX3agbVFwAZ+96AditKUJAxavb6xewIgexb3mKhY\n"
+	"ugsK12eUrfkKkszhteTd36QBhhIo8i4bTsc=\n"
+	"-----END CERTIFICATE-----\n";
+
+static const char stranger_key[] =
+	"-----BEGIN EC PRIVATE KEY-----\n"
+	"MHcCAQEEIJgv+sfbfue13fRiyGcuRZ53509JlE22AEqglMmdHYxKoAoGCCqGSM49\n"
+	"AwEHoUQDQgAEM4bOM7SJ+qmYI7x5kL62rWe8fGPDxzrwcn4ageGPR3HxZEKx1mzP\n"
+	"fZ/4aIozcG4gqyrv0NqPNS0U6rGzn1o7Ow==\n"
+	"-----END EC PRIVATE KEY-----\n";
+
+#endif
