@@ -574,10 +574,22 @@ def all_right(result, connections):
 
 # ---- the test itself ----
 
+def enter_own_network():
+    """From now on this process is alone in a network namespace with only a loopback: no port of it was ever used,
+    no counter of its kernel counts for another. False where that is not allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.unshare(0x40000000) != 0:  # CLONE_NEWNET
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sh14x", b"lo", 0x1 | 0x40))  # SIOCSIFFLAGS: up, running
+    return True
+
+
 class Test:
     def __init__(self, binary, folder):
         self.binary, self.dir = os.path.abspath(binary), folder
         self.processes, self.backends = [], []
+        self.has_own_network = enter_own_network()
         self.slot = int(os.environ.get("E2E_SLOT", "0"))
         with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
             low = int(file.read().split()[0])
@@ -637,14 +649,9 @@ class Test:
         os.chmod(self.binary, 0o755)
         os.chmod(self.dir, 0o777)
 
-    def new_network(self):
-        """This test, and what it starts from now on, alone in a network namespace with only a loopback."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        if os.geteuid() != 0 or libc.unshare(0x40000000) != 0:
+    def need_own_network(self):
+        if not self.has_own_network:
             raise Skip("no right to make a network namespace")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            name = struct.pack("16sh14x", b"lo", 0x1 | 0x40)
-            fcntl.ioctl(sock, 0x8914, name)
 
     def certificate(self, *names):
         """Key and self-signed certificate for *names*, in one folder: (certificate path, key path)."""

@@ -28,7 +28,7 @@ def add_network(name, address):
 
 
 def own_network(t):
-    t.new_network()
+    t.need_own_network()
     for number, address in enumerate(("10.0.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1", "192.168.0.1")):
         add_network(f"lo:{number}", address)
 

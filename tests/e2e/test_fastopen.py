@@ -80,7 +80,7 @@ proxy_pass = app
 
 def fast_network(t, mtu=65536):
     """A network of its own where fast open is allowed both ways and the cookie of 127.0.0.1 is known."""
-    t.new_network()
+    t.need_own_network()
     with socket.socket() as sock:
         fcntl.ioctl(sock, 0x8922, struct.pack("16si12x", b"lo", mtu))  # SIOCSIFMTU
     allow(CLIENT | SERVER)
@@ -119,7 +119,7 @@ def test_a_hello_too_long_for_a_syn_arrives_whole(t):
 
 
 def test_a_proxy_header_travels_in_front_of_the_hello(t):
-    t.new_network()
+    t.need_own_network()
     allow(CLIENT | SERVER)
     app = backend(t, collect)
     take_cookie(app.port)
@@ -135,7 +135,7 @@ def test_a_proxy_header_travels_in_front_of_the_hello(t):
 
 
 def test_a_server_without_a_cookie_is_asked_for_one(t):
-    t.new_network()
+    t.need_own_network()
     allow(CLIENT | SERVER)
     p = front(t, "server = 127.0.0.1:{app} fastopen", HELLO, app=backend(t, "app").port)
     for _ in range(4):
@@ -144,7 +144,7 @@ def test_a_server_without_a_cookie_is_asked_for_one(t):
 
 
 def test_a_server_that_knows_no_fast_open_is_connected_to_as_ever(t):
-    t.new_network()
+    t.need_own_network()
     allow(CLIENT)
     p = front(t, "server = 127.0.0.1:{app} fastopen", HELLO, app=t.backend("app").port)
     for _ in range(4):
@@ -153,7 +153,7 @@ def test_a_server_that_knows_no_fast_open_is_connected_to_as_ever(t):
 
 
 def test_a_host_that_allows_none_says_so_once_and_connects_as_ever(t):
-    t.new_network()
+    t.need_own_network()
     allow(0)
     p = front(t, "server = 127.0.0.1:{app} fastopen\nserver = 127.0.0.1:{b} fastopen", HELLO,
               app=t.backend("app").port, b=t.backend("app").port)

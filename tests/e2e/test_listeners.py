@@ -372,7 +372,7 @@ def test_each_worker_has_a_ring(t):
 
 
 def test_client_of_ipv6_is_limited_by_its_64(t):
-    t.new_network()
+    t.need_own_network()
     for address in ("2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1"):
         add_address(address)
     p = t.penstock("""

@@ -146,7 +146,7 @@ def test_full_disk_under_the_access_log_stops_no_session(t):
 @heavy
 @limit(60)
 def test_exhausted_ports_blame_no_server_and_pass_when_ports_return(t):
-    t.new_network()
+    t.need_own_network()
     with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:
         file.write("40000 40049")
     backends = [t.backend(name, ("127.0.0.1", 20001 + i)) for i, name in enumerate("ab")]
