@@ -514,6 +514,7 @@ def test_hups_at_once_are_one_reload_more(t):
     hold.give(config())
     wait_until("the second is over", lambda: metric(p, "config_generation") == 3)
     equal(ask(p.port(), hello.hello()), "b")
+    wait_until("the log tells of both", lambda: p.err().count("penstock: reloaded: ") >= 2)
     equal(p.err().count("penstock: reloaded: "), 2)
 
 
