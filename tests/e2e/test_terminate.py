@@ -41,8 +41,8 @@ FRONT = """
 class Site:
     """A penstock that terminates site.example.com in front of *serve*."""
 
-    def __init__(self, t, serve, **more):
-        self.authority = tls.Authority(t)
+    def __init__(self, t, serve, authority=None, **more):
+        self.authority = authority or tls.Authority(t)
         self.pair = self.authority.issue("site.example.com")
         self.backend = Backend(t, serve)
         given = {"more": "", "more_global": "", "more_listener": "", "more_route": "", "more_upstream": "", **more}
