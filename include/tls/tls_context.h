@@ -43,9 +43,9 @@ struct tls_choice {
 };
 
 /* Chooses certificate and protocol for a hello; *name* is folded, len 0 = none sent. ALERT_NONE:
- * *choice* is filled in; else the alert that refuses it: unrecognized_name (ssl_strict_sni),
- * no_application_protocol. Versions, ciphers and groups are left to the handshake. Allocates
- * nothing, any thread. */
+ * *choice* is filled in; else the alert that refuses it: handshake_failure (no group in
+ * common), unrecognized_name (ssl_strict_sni), no_application_protocol. Versions and ciphers are left
+ * to the handshake. Allocates nothing, any thread. */
 MUST_CHECK enum alert tls_context_choose(const struct tls_context *context,
                                          const struct hello *hello, struct span name,
                                          struct tls_choice *choice);

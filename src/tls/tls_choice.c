@@ -42,7 +42,7 @@ static bool has_any(struct span list, const uint16_t *ids, size_t count)
 /* The names are OpenSSL's; what TLS 1.2 has of RSA key exchange signs nothing but needs the same
  * certificate. */
 void tls_preference_init(struct tls_preference *preference, unsigned protocols,
-                         const struct ciphers *ciphers)
+                         const struct ciphers *ciphers, const struct curves *curves)
 {
 	*preference = (struct tls_preference){.protocols = protocols};
 	for (size_t i = 0; i < ciphers->count; i++) {
@@ -51,6 +51,15 @@ void tls_preference_init(struct tls_preference *preference, unsigned protocols,
 
 		preference->ciphers[by][preference->cipher_counts[by]++] = ciphers->suites[i]->id;
 	}
+	for (size_t i = 0; i < curves->count; i++)
+		preference->groups[preference->group_count++] = curves->list[i]->id;
+}
+
+/* One that lists none leaves the choice to the server (RFC 8422 4). */
+bool tls_preference_shares_group(const struct tls_preference *preference, const struct hello *hello)
+{
+	return hello->groups.len == 0 ||
+	       has_any(hello->groups, preference->groups, preference->group_count);
 }
 
 unsigned tls_preference_rank(const struct tls_preference *preference, const struct hello *hello,

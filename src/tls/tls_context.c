@@ -277,7 +277,8 @@ static bool fill(struct build *build)
 		context->fallback_count = 1;
 	context->strict_sni = conf->strict_sni;
 	set_session_groups(context, conf->protocols, &build->settings.curves);
-	tls_preference_init(&context->preference, conf->protocols, &build->settings.ciphers);
+	tls_preference_init(&context->preference, conf->protocols, &build->settings.ciphers,
+	                    &build->settings.curves);
 	return index_names(build) && copy_alpn(build) && open_key_log(build);
 }
 
@@ -392,6 +393,9 @@ enum alert tls_context_choose(const struct tls_context *context, const struct he
                               struct span name, struct tls_choice *choice)
 {
 	choice->identity = UINT32_MAX;
+	/* Where the list has all the usual ones the library would take another in TLS 1.2. */
+	if (!tls_preference_shares_group(&context->preference, hello))
+		return ALERT_HANDSHAKE_FAILURE;
 	if (name.len > 0) {
 		choice->identity = choose_covering(context, hello, name);
 		if (choice->identity == UINT32_MAX && context->strict_sni)

@@ -158,6 +158,28 @@ TEST(strict_sni_refuses_names_that_nothing_covers_and_no_others)
 	end();
 }
 
+TEST(a_client_without_a_group_of_the_list_is_refused)
+{
+	static const unsigned versions[] = {HELLO_TLS12, HELLO_TLS13};
+	struct tls_choice     choice;
+
+	begin();
+	section_add_texts(&section, "server", server_pem, server_key);
+	context = section_build(&section, store);
+	for (size_t i = 0; i < COUNT(versions); i++) {
+		struct hello hello = any_hello(versions[i]);
+
+		hello.groups = IDS(0, 25);
+		EXPECT_EQ(tls_context_choose(context, &hello, span_of(NULL, 0), &choice),
+		          ALERT_HANDSHAKE_FAILURE);
+		hello.groups = IDS(0, 25, 0, 24);
+		EXPECT_EQ(chosen(context, &hello, ""), 0);
+		hello.groups = span_of(NULL, 0);
+		EXPECT_EQ(chosen(context, &hello, ""), 0);
+	}
+	end();
+}
+
 TEST(the_protocol_is_the_servers_first_that_the_client_offers)
 {
 	static const char h1_h2[] = "\x08http/1.1\x02h2", other[] = "\x03ftp";
