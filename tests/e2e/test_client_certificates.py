@@ -52,8 +52,8 @@ class Office:
         def day(offset):
             return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=offset)).strftime("%Y%m%d%H%M%SZ")
         cert, key, request = (self.t.path(f"{name}.{end}") for end in ("pem", "key", "csr"))
-        tls.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-                    f"/O=Penstock/CN={name}", "-keyout", key, "-out", request)
+        tls.openssl("req", "-newkey", *tls.P256, "-nodes", "-subj", f"/O=Penstock/CN={name}", "-keyout", key, "-out",
+                    request)
         self.ca("-startdate", day(begins), "-enddate", day(ends), "-in", request, "-out", cert)
         return cert, key
 

@@ -8,6 +8,8 @@ import subprocess
 
 from harness import LIMIT
 
+P256, RSA = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), ("rsa:2048",)
+
 
 def openssl(*args):
     subprocess.run(["openssl", *args], check=True, capture_output=True)
@@ -18,18 +20,17 @@ class Authority:
 
     def __init__(self, t, name="ca"):
         self.t, self.cert, self.key = t, t.path(f"{name}.pem"), t.path(f"{name}.key")
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.cert)
+        openssl("req", "-x509", "-newkey", *P256, "-nodes", "-days", "30", "-subj", f"/CN={name}", "-keyout", self.key,
+                "-out", self.cert)
 
-    def issue(self, name, days="30"):
+    def issue(self, name, days="30", algorithm=P256):
         """Certificate and key files for *name*, an address or a host name."""
-        stem = name.replace("*", "any")
+        stem = name.replace("*", "any") + ("" if algorithm == P256 else ".rsa")
         cert, key, request = (self.t.path(f"{stem}.{end}") for end in ("pem", "key", "csr"))
         extensions = self.t.path(f"{stem}.ext")
         with open(extensions, "w", encoding="ascii") as file:
             file.write(f"subjectAltName={'IP' if name[0].isdigit() else 'DNS'}:{name}\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/O=Penstock/CN={name}",
-                "-keyout", key, "-out", request)
+        openssl("req", "-newkey", *algorithm, "-nodes", "-subj", f"/O=Penstock/CN={name}", "-keyout", key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", days,
                 "-extfile", extensions, "-out", cert)
         return cert, key
