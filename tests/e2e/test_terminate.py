@@ -395,9 +395,9 @@ def test_a_slow_reader_holds_back_its_writer_and_costs_little_memory(t):
 
 @heavy
 @limit(120)
-def test_256_mib_over_32_sessions_come_back_as_they_were_sent(t):
+def test_256_mib_each_way_over_32_sessions_come_back_as_they_were_sent(t):
     site = Site(t, echo)
-    each = t.scale(256 * MIB) // 32 // 2
+    each = t.scale(256 * MIB) // 32
     errors = []
 
     def one(number):
