@@ -1,4 +1,5 @@
-/* Records that no well-behaved peer sends, after the handshake. */
+/* Records that no well-behaved peer sends, after the handshake; and early data, ahead of its end. */
+#include "hello_maker.h"
 #include "tls_seal.h"
 
 enum { FLOOD = 40, UNEXPECTED_MESSAGE = 10, NO_RENEGOTIATION = 100 };
@@ -244,6 +245,49 @@ TEST(a_record_in_the_clear_after_the_handshake_fails_the_session)
 		EXPECT_EQ(tls_session_failure(ends.server.session), TLS_FAILURE_RECORD);
 		ends_close(&ends);
 	}
+}
+
+/* ---- early data ---- */
+
+/* The extensions of a hello that offers it: a share of X25519 (any number is one), a ticket of who
+ * knows whom. */
+#define EARLY_LIST                                                                                 \
+	GROUPS SIGNATURE_ALGORITHMS VERSIONS EXTENSION("0033", "[2 001d [2 09*32 ] ]")             \
+		EXTENSION("002d", "[1 01 ]") EXTENSION("002a", "")                                 \
+			EXTENSION("0029", "[2 [2 7e*200 ] 00000000 ] [2 [1 e7*32 ] ]")
+
+/* The server's side alone, with such a hello read. */
+static void offer_early_data(void)
+{
+	static struct made made;
+	struct tls_context context = server_context(3, NULL);
+	struct span        hello = make(&made, HELLO(EARLY_LIST));
+
+	ends_open(&ends, &context, NULL, NULL);
+	wolfSSL_CTX_free(context.library);
+	wire_put(&ends.up, hello.data, hello.len);
+	EXPECT_EQ(shake(&ends.server), TLS_MORE);
+}
+
+TEST(a_handshake_with_early_data_on_offer_is_not_done_before_it_is)
+{
+	offer_early_data();
+	EXPECT_EQ(shake(&ends.server), TLS_MORE);
+	ends_close(&ends);
+}
+
+TEST(early_data_is_skipped_up_to_what_any_server_takes)
+{
+	static uint8_t record[TLS_RECORD_WIRE_MAX] = {0x17, 3, 3, 0x40, 0x11};
+	enum { SIZE = 5 + 16384 + 17 };
+
+	offer_early_data();
+	wire_put(&ends.up, record, SIZE);
+	EXPECT_EQ(shake(&ends.server), TLS_MORE);
+	wire_put(&ends.up, record, SIZE);
+	EXPECT_EQ(shake(&ends.server), TLS_FAILED);
+	EXPECT(failed_as(&ends.server, TLS_FAILURE_HANDSHAKE, UNEXPECTED_MESSAGE));
+	ends_close(&ends);
 }
 
 int main(void)
