@@ -61,7 +61,8 @@ struct tls_session {
 	enum tls_failure failure;
 	const char      *failure_text;
 	uint8_t          alert;
-	bool is_client, has_offered, established, is_blocked, is_closed, has_closed, has_failed;
+	bool is_client, has_offered, has_new_ticket, established, is_blocked, is_closed, has_closed,
+		has_failed;
 };
 
 /* ---- bytes in and out ---- */
@@ -316,6 +317,16 @@ static bool expect_name(struct tls_session *session, const struct tls_client *cl
 	return !client->verifies || verify_name(session, text, is_address);
 }
 
+/* CallbackSessionTicket: one has come. */
+static int note_ticket(WOLFSSL *library, const unsigned char *ticket, int len, void *context)
+{
+	struct tls_session *session = context;
+
+	(void)library, (void)ticket;
+	session->has_new_ticket = len > 0;
+	return 0;
+}
+
 struct tls_session *tls_session_connect(const struct tls_client *client, struct span name,
                                         uint64_t resume_key)
 {
@@ -327,6 +338,7 @@ struct tls_session *tls_session_connect(const struct tls_client *client, struct 
 	session->is_client = true;
 	session->resume_key = resume_key;
 	session->reuse = tls_reuse_get(client->reuse);
+	(void)wolfSSL_set_SessionTicket_cb(session->library, note_ticket, session);
 	if (!expect_name(session, client, name) ||
 	    (client->alpn && !offer_protocols(session, client->alpn, strlen(client->alpn)))) {
 		tls_session_free(session);
@@ -343,11 +355,15 @@ struct tls_session *tls_session_connect(const struct tls_client *client, struct 
 	return session;
 }
 
-/* The library keeps a ticket that the server has just refused, beside the secret of the new
- * session, unless a newer one came, which cannot be told: whoever offered it next would fail. */
-static bool may_keep_refused_ticket(const struct tls_session *session)
+/* The ticket that was offered is kept beside the secret of the new session, for which it does not
+ * stand, until a new one comes: whoever offered it next would fail. Not so where TLS 1.2 has
+ * resumed, which goes on with the old secret. */
+static bool may_keep(const struct tls_session *session)
 {
-	return session->has_offered && !wolfSSL_session_reused(session->library);
+	if (!session->has_offered || session->has_new_ticket)
+		return true;
+	return wolfSSL_session_reused(session->library) &&
+	       wolfSSL_version(session->library) == TLS1_2_VERSION;
 }
 
 /* Only now does nothing of wolfSSL write to it any more: tickets come at any time. */
@@ -355,7 +371,7 @@ static void keep_for_reuse(struct tls_session *session)
 {
 	WOLFSSL_SESSION *kept = NULL;
 
-	if (!may_keep_refused_ticket(session))
+	if (may_keep(session))
 		kept = wolfSSL_get1_session(session->library);
 	wolfSSL_free(session->library);
 	if (kept)

@@ -364,6 +364,28 @@ TEST(the_session_kept_last_is_resumed_first)
 	each_version(move);
 }
 
+/* A client that parts before it has heard the ticket of this visit. */
+static void leave_early(int version)
+{
+	open_shop(version);
+	EXPECT(!visits(&ends, 1));
+	ends_close(&ends);
+	ends_open(&ends, &shop, NULL, NULL);
+	ends.client.session = tls_session_connect(&customer, span_text("server.example"), 1);
+	EXPECT(shake_hands(&ends));
+	ends_close(&ends);
+	(void)visits(&ends, 1);
+	ends_close(&ends);
+	EXPECT(visits(&ends, 1));
+	ends_close(&ends);
+	close_shop();
+}
+
+TEST(a_client_that_resumed_and_parted_before_the_next_ticket_came_is_let_in_again)
+{
+	each_version(leave_early);
+}
+
 static void fail_and_come_again(int version)
 {
 	static const uint8_t forged[5 + 32] = {23, 3, 3, 0, 32};
