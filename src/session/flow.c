@@ -464,7 +464,7 @@ void flow_push(struct conn *c, struct flow *flow, struct side *from, struct side
 			break;
 }
 
-void flow_step(struct conn *c, struct flow *flow, struct side *from, struct side *to)
+static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct side *to)
 {
 	enum flow_verdict verdict = FLOW_GOES_ON;
 
@@ -482,4 +482,24 @@ void flow_step(struct conn *c, struct flow *flow, struct side *from, struct side
 		else
 			verdict = flow_read(c, flow, from, rounds++ < ROUNDS_MAX);
 	}
+}
+
+/* A receive that was begun before *to* had something to send (an answer to a KeyUpdate, say) lands
+ * although nothing is read now: its buffer must not wait for a slow reader. */
+static void flow_free_lease(struct conn *c, struct flow *flow, struct side *from)
+{
+	if (from->input.busy || from->lease == BUFRING_NONE)
+		return;
+	if (flow->has_ended) {
+		side_drop_input(c, from);
+		return;
+	}
+	(void)flow_take_input(c, flow, from);
+	flow_stall(c, flow);
+}
+
+void flow_step(struct conn *c, struct flow *flow, struct side *from, struct side *to)
+{
+	flow_go(c, flow, from, to);
+	flow_free_lease(c, flow, from);
 }
