@@ -537,12 +537,15 @@ static bool refuse_discard(struct conn *c)
 
 	if (client->input.busy)
 		return true;
+	if (c->is_half_closed)
+		return false;
 	if (client->facts & SIDE_INPUT) {
 		side_drop_input(c, client);
 		if (client->input_res == -ENOBUFS) {
 			conn_starve(c);
 			return true;
 		}
+		c->is_half_closed = client->input_res == 0;
 		if (client->input_res <= 0 && client->input_res != -EAGAIN &&
 		    client->input_res != -EINTR)
 			return false;
@@ -555,6 +558,14 @@ static bool refuse_discard(struct conn *c)
 	return true;
 }
 
+/* A client that has ended may still be reading why it is refused. */
+static bool refuse_waits(struct conn *c)
+{
+	if (c->facts & (CONN_TIMER | CONN_STOP))
+		return false;
+	return refuse_discard(c) || (c->is_half_closed && !c->is_finished);
+}
+
 static enum conn_state step_refuse(struct conn *c)
 {
 	if (conn_enters(c)) {
@@ -565,7 +576,7 @@ static enum conn_state step_refuse(struct conn *c)
 	}
 	side_drop_input(c, &c->upstream);
 	refuse_finish(c);
-	if (!(c->facts & (CONN_TIMER | CONN_STOP)) && refuse_discard(c))
+	if (refuse_waits(c))
 		return CONN_REFUSE;
 	GAUGE_ADD(c->shard->gauges.lingering, -1u);
 	return CONN_CLOSING;
