@@ -43,7 +43,7 @@ SANITIZERS = {
 
 # (seconds, what a program of a part may take; the sanitizers slow it down)
 LIMITS = {"style": 120, "unit": 120, "fuzz": 300, "sim": 600, "e2e": 900}
-SIM_SEEDS = {"release": 100_000, "asan": 5_000}
+SIM_SEEDS = {"release": {"sim": 100_000, "sim_secure": 20_000}, "asan": {"sim": 5_000, "sim_secure": 2_000}}
 
 
 running = set()  # test programs, see give_up
@@ -261,7 +261,8 @@ class Suite:
     def part_sim(self, options):
         for variant, seeds in SIM_SEEDS.items():
             if variant in self.variants:
-                self.run_all([(title, self.wrap(variant, [path, "--seeds", str(seeds), *options]), LIMITS["sim"], None)
+                self.run_all([(title, self.wrap(variant, [path, "--seeds", str(seeds[os.path.basename(path)]), *options]),
+                               LIMITS["sim"], None)
                               for title, path in self.programs("sim", variant, "sim", [])])
 
     def part_e2e(self, names):

@@ -8,7 +8,8 @@ uint64_t clock_ms(void)
 
 uint64_t clock_us(void)
 {
-	return kernel.now_ms * 1000;
+	kernel.looks_us += kernel.look_us;
+	return kernel.now_ms * 1000 + kernel.looks_us;
 }
 
 uint64_t clock_real_ms(void)

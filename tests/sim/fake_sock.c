@@ -62,6 +62,8 @@ ssize_t sock_send_now(int fd, const void *data, size_t len)
 
 	if (sock->is_dead || sock->fin_out)
 		return sock->error ? -sock_error(sock) : -EPIPE;
+	if (sock->wire)
+		memcpy(sock->wire->out + sock->out_accepted, data, len);
 	if (len == 1) {
 		sock->preface[sock->preface_len++] = *(const uint8_t *)data;
 		sock->told++;
@@ -88,6 +90,23 @@ int sock_unsent(int fd)
 	return (int)sock_queued(kernel_sock(fd));
 }
 
+/* The peer of *sock* will read a clean end: that is a promise that all is there. In TLS it is
+ * close_notify that promises, to the actor. */
+static void expect_clean_end(const struct sock *sock, const struct sock *source)
+{
+	if (sock->wire)
+		return;
+	if (!sock_has_said_end(source)) {
+		if (!source->fin_read)
+			fail("fd %d: a clean end, but fd %d has not ended", sock->fd, source->fd);
+		return; /* cut off: the log has to tell */
+	}
+	if (sock->out_accepted + sock->skip - sock->preface_len !=
+	    (source->wire ? source->wire->said : source->in_sent))
+		fail("fd %d: a clean end at %u, but fd %d sent %u", sock->fd, sock->out_accepted,
+		     source->fd, source->in_sent);
+}
+
 void sock_finish(int fd)
 {
 	struct sock *sock = kernel_sock(fd);
@@ -96,17 +115,9 @@ void sock_finish(int fd)
 		return;
 	if (sock->fin_out)
 		fail("fd %d: finished twice", fd);
-	/* Its peer will read a clean end: that is a promise that all is there. */
 	if (sock->source && sock->source->is_open && sock->source->was_connected &&
-	    sock->alert_len == 0) {
-		const struct sock *source = sock->source;
-
-		if (!source->fin_read)
-			fail("fd %d: a clean end, but fd %d has not ended", fd, source->fd);
-		if (sock->out_accepted + sock->skip != source->in_sent + sock->preface_len)
-			fail("fd %d: a clean end at %u, but fd %d sent %u", fd, sock->out_accepted,
-			     source->fd, source->in_sent);
-	}
+	    sock->alert_len == 0 && !kernel.refuses(sock))
+		expect_clean_end(sock, sock->source);
 	trace("fd %d: finished at %u", fd, sock->out_accepted);
 	sock->fin_out = true;
 	sock->fin_out_ms = kernel.now_ms;

@@ -52,12 +52,13 @@ void kernel_reset(uint64_t seed, bool is_obedient)
 	memset(kernel.socks, 0, sizeof(kernel.socks[0]) * kernel.sock_count);
 	memset(kernel.buffer_state, 0, sizeof(kernel.buffer_state));
 	kernel.fd_count = kernel.open_fds = 0;
-	kernel.sock_count = kernel.pipe_count = 0;
+	kernel.sock_count = kernel.pipe_count = kernel.wire_count = 0;
 	kernel.request_count = kernel.queue_len = kernel.completion_count = kernel.batch_len = 0;
 	kernel.spare_count = 0;
 	for (uint32_t i = 0; i < REQUESTS_MAX; i++)
 		kernel.spare[kernel.spare_count++] = &kernel.pool[i];
 	kernel.now_ms = 1000000;
+	kernel.look_us = kernel.looks_us = 0;
 	kernel.random = seed;
 	kernel.is_obedient = is_obedient;
 	kernel.is_verbose = is_verbose;
@@ -72,6 +73,7 @@ void kernel_reset(uint64_t seed, bool is_obedient)
 	kernel.quiet = NULL;
 	kernel.dial = NULL;
 	kernel.syn = NULL;
+	kernel.refuses = NULL;
 	kernel.backlog = NULL;
 	kernel.send_cap = kernel.recv_cap = kernel.window = 4096;
 }

@@ -31,6 +31,22 @@ struct stream {
 
 struct actor;
 
+enum { WIRES_MAX = 64, WIRE_MAX = 1 << 20 };
+
+/* Of a socket whose actor speaks TLS: both ends' bytes, stored, for they cannot be computed; and
+ * what they mean, as the actor sees it. Its sock's stream is the plaintext. */
+struct wire {
+	uint8_t  in[WIRE_MAX], out[WIRE_MAX];
+	uint32_t in_len; /* made by the actor; of it sock->in_sent are sent */
+	uint32_t said;   /* of the stream; all of it is in *in* */
+	uint32_t heard;  /* of what the other actor says */
+	uint32_t end_at; /* in *in*, behind close_notify; 0 = it was not said */
+	uint64_t end_ms;
+	bool     is_shaken, has_heard_end;
+	bool     is_garbled;  /* the actor sent what is no TLS */
+	uint8_t  heard_alert; /* the fatal alert that came, 0 = none */
+};
+
 /* One connection's two ends: the proxy's, which has the fd, and an actor's. */
 struct sock {
 	int           fd;
@@ -44,6 +60,8 @@ struct sock {
 	struct actor *actor;
 	struct addr   peer;
 	int           server; /* upstream: which was dialled */
+
+	struct wire *wire; /* NULL: it speaks plainly */
 
 	/* From the actor. */
 	struct stream stream;
@@ -67,6 +85,7 @@ struct sock {
 	uint32_t     alert_len;
 	uint32_t     told; /* of *preface*: answers, which no flow wrote */
 	uint64_t     begun_ms, closed_ms, fin_in_ms, fin_out_ms, rst_in_ms, moved_ms;
+	uint64_t     refused_ms; /* since when its connection lingers */
 	bool         is_reset_by_proxy;
 };
 
@@ -116,6 +135,7 @@ enum buffer_state { BUFFER_KERNEL, BUFFER_FILLED, BUFFER_LEASED };
 
 struct kernel {
 	uint64_t now_ms;
+	uint64_t look_us, looks_us; /* a look at the fine clock takes so long; all did so far */
 	uint64_t random;
 	bool     is_obedient;
 	bool     is_verbose;
@@ -138,11 +158,13 @@ struct kernel {
 	int (*dial)(struct sock *sock, const struct addr *to);
 	/* Its SYN is on its way: now it may be answered. NULL: actors do that by themselves. */
 	void (*syn)(struct sock *sock);
+	/* The client is being refused: a clean end promises nothing. */
+	bool (*refuses)(const struct sock *client);
 	/* A client to accept: its sock without fd, or NULL. */
 	struct sock *(*backlog)(void);
 
 	struct sock     socks[SOCKS_MAX];
-	uint32_t        sock_count;
+	uint32_t        sock_count, wire_count;
 	struct contents pipes[SOCKS_MAX];
 	uint32_t        pipe_count;
 	struct {
@@ -207,6 +229,15 @@ void sock_changed(struct sock *sock); /* FIN or RST came: every poll looks */
 void sock_noticed(struct sock *sock); /* the proxy knows now that a byte has moved */
 bool sock_deliver(struct sock *sock, uint32_t most);
 void stream_bytes(const struct stream *stream, uint32_t offset, uint8_t *out, uint32_t len);
+bool stream_has(const struct stream *stream, uint32_t offset, const uint8_t *data, uint32_t len);
+/* Its next bytes from the actor, which were sent. */
+void sock_read(struct sock *sock, uint8_t *out, uint32_t len);
+/* From now on it speaks TLS. */
+void sock_give_wire(struct sock *sock);
+/* The proxy can have read at most so much of its stream. */
+uint32_t sock_said(const struct sock *sock);
+/* Its end was told, and the proxy has read that. */
+bool sock_has_said_end(const struct sock *sock);
 
 /* What an actor does to its end. */
 void     peer_send(struct sock *sock, uint32_t n); /* at most what fits */

@@ -168,9 +168,7 @@ static void try_recv(struct request *request, bool is_submission)
 	}
 	n = kernel_some(n);
 	buffer = buffer_take(request->buffers);
-	stream_bytes(&sock->stream, sock->in_read,
-	             request->buffers->memory + (size_t)buffer * request->buffers->size, n);
-	sock->in_read += n;
+	sock_read(sock, request->buffers->memory + (size_t)buffer * request->buffers->size, n);
 	trace("fd %d: %u received", request->fd, n);
 	post_with_buffer(request, (int)n, buffer);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 
 static uint8_t table[TABLE_SIZE];
@@ -34,8 +35,7 @@ void stream_bytes(const struct stream *stream, uint32_t offset, uint8_t *out, ui
 		memcpy(out + n, random_bytes() + stream->base + offset + n, len - n);
 }
 
-static bool stream_has(const struct stream *stream, uint32_t offset, const uint8_t *data,
-                       uint32_t len)
+bool stream_has(const struct stream *stream, uint32_t offset, const uint8_t *data, uint32_t len)
 {
 	uint32_t n = 0;
 
@@ -46,6 +46,40 @@ static bool stream_has(const struct stream *stream, uint32_t offset, const uint8
 	}
 	return len == n ||
 	       memcmp(data + n, random_bytes() + stream->base + offset + n, len - n) == 0;
+}
+
+void sock_give_wire(struct sock *sock)
+{
+	static struct wire wires[WIRES_MAX];
+	struct wire       *wire;
+
+	if (kernel.wire_count == WIRES_MAX)
+		fail("the simulation has no room for another wire");
+	wire = &wires[kernel.wire_count++];
+	memset((uint8_t *)wire + offsetof(struct wire, in_len), 0,
+	       sizeof(*wire) - offsetof(struct wire, in_len));
+	sock->wire = wire;
+}
+
+void sock_read(struct sock *sock, uint8_t *out, uint32_t len)
+{
+	if (sock->wire)
+		memcpy(out, sock->wire->in + sock->in_read, len);
+	else
+		stream_bytes(&sock->stream, sock->in_read, out, len);
+	sock->in_read += len;
+}
+
+uint32_t sock_said(const struct sock *sock)
+{
+	return sock->wire ? sock->wire->said : sock->in_read;
+}
+
+bool sock_has_said_end(const struct sock *sock)
+{
+	if (!sock->wire)
+		return sock->fin_read;
+	return sock->wire->end_at > 0 && sock->in_read >= sock->wire->end_at;
 }
 
 /* The bytes that the proxy puts on *sock* must be the next ones that it owes. */
@@ -65,15 +99,29 @@ static void sock_judge(const struct sock *sock, const uint8_t *data, uint32_t le
 	if (!sock->source)
 		fail("fd %d: %u bytes of nobody's", sock->fd, len - n);
 	at = at + n - sock->preface_len + sock->skip;
-	if (at + len - n > sock->source->in_read)
+	if (at + len - n > sock_said(sock->source))
 		fail("fd %d: bytes that were never read: up to %u of %u", sock->fd, at + len - n,
-		     sock->source->in_read);
+		     sock_said(sock->source));
 	if (!stream_has(&sock->source->stream, at, data + n, len - n))
 		fail("fd %d: wrong bytes at offset %u, %u of them", sock->fd, at, len - n);
 }
 
+/* What is stored the actor will judge. */
+static void sock_take(struct sock *sock, const uint8_t *data, uint32_t len)
+{
+	if (!sock->wire) {
+		sock_judge(sock, data, len);
+		return;
+	}
+	if (sock->out_accepted + len > WIRE_MAX)
+		fail("fd %d: the simulation has no room for more bytes", sock->fd);
+	memcpy(sock->wire->out + sock->out_accepted, data, len);
+}
+
 static void sock_judge_pipe(const struct sock *sock, const struct contents *pipe)
 {
+	if (sock->wire || pipe->from->wire)
+		fail("fd %d: bytes of TLS in a pipe", sock->fd);
 	if (sock->out_accepted < sock->preface_len || !sock->source || pipe->from != sock->source)
 		fail("fd %d: bytes of a pipe that are not its own", sock->fd);
 	if (sock->out_accepted - sock->preface_len + sock->skip != pipe->offset)
@@ -164,7 +212,7 @@ static int sock_open_fast(struct sock *sock, const uint8_t *data, uint32_t len)
 	if (kernel.loses_cookies || kernel_chance(8))
 		n = 0;
 	if (n > 0)
-		sock_judge(sock, data, n);
+		sock_take(sock, data, n);
 	sock->out_accepted += n;
 	trace("fd %d: %u of %u go with the SYN", sock->fd, n, len);
 	sock_syn(sock);
@@ -195,7 +243,7 @@ int sock_write(struct sock *sock, const uint8_t *data, const struct contents *pi
 	if (pipe)
 		sock_judge_pipe(sock, pipe);
 	else
-		sock_judge(sock, data, n);
+		sock_take(sock, data, n);
 	if (n < len)
 		sock->has_nospace = true;
 	sock->out_accepted += n;
@@ -247,6 +295,8 @@ void peer_send(struct sock *sock, uint32_t n)
 		return;
 	}
 	n = min_u32(n, room);
+	if (sock->wire)
+		n = min_u32(n, sock->wire->in_len - sock->in_sent);
 	sock->in_sent += n;
 	kernel.moves += n;
 }

@@ -1,5 +1,7 @@
 #include "sim/rules.h"
 
+#include "session/secure.h"
+#include "sim/rules_secure.h"
 #include "sim/world.h"
 
 #include <string.h>
@@ -7,7 +9,7 @@
 /* ------------------------------------------------------------------ after every turn */
 
 struct tally {
-	uint32_t leases, pipes, lingering, pending, sessions, counted;
+	uint32_t leases, pipes, lingering, pending, sessions, counted, secures, records;
 };
 
 static void check_ops(const struct conn *c)
@@ -23,17 +25,20 @@ static void check_ops(const struct conn *c)
 		     (unsigned long long)c->id, c->inflight, busy);
 }
 
-/* Bytes read from the source = bytes written to the sink + bytes held. */
+/* Bytes read from the source = bytes written to the sink + bytes held. Of TLS, what was said and
+ * not heard may also lie, encrypted, on either side. */
 static void check_bytes(const struct flow *flow, const struct side *from, const struct side *to)
 {
 	const struct sock *source = kernel_sock(from->fd), *sink = kernel_sock(to->fd);
 	uint64_t read = (uint64_t)source->in_read + sink->preface_len - sink->told - sink->skip;
 
-	if (!to->output.busy && !(to->facts & SIDE_OUTPUT) &&
+	if (!to->secure && !to->output.busy && !(to->facts & SIDE_OUTPUT) &&
 	    sink->out_accepted - sink->told != flow->bytes)
 		fail("fd %d took %u bytes, its flow counts %llu", to->fd, sink->out_accepted,
 		     (unsigned long long)flow->bytes);
-	if (flow->has_ended || from->input.busy || (from->facts & SIDE_INPUT))
+	if (source->wire || sink->wire)
+		rules_check_secure_flow(flow, from, to);
+	if (flow->has_ended || from->input.busy || (from->facts & SIDE_INPUT) || from->secure)
 		return;
 	if (read != flow->bytes + flow->held)
 		fail("fd %d gave %llu bytes, %llu were written and %u are held", from->fd,
@@ -69,6 +74,9 @@ static void check_conn(const struct conn *c, struct tally *tally)
 	check_side(c, &c->upstream, tally);
 	check_flow(c, &c->up, &c->upstream, tally);
 	check_flow(c, &c->down, &c->client, tally);
+	tally->secures += c->client.secure != NULL;
+	tally->secures += c->upstream.secure != NULL;
+	tally->records += rules_count_records(c);
 	tally->sessions++;
 	tally->counted += (c->claims & CLAIM_SESSION) != 0;
 	tally->lingering += c->state == CONN_REFUSE;
@@ -110,6 +118,12 @@ void rules_check(void)
 		fail("%u buffers are leased, %u are held", shard->buffers.leased, tally.leases);
 	if (tally.pipes != shard->pipes.used)
 		fail("%u pipes are taken, %u are held", shard->pipes.used, tally.pipes);
+	if (tally.secures != slab_in_use(&shard->secures))
+		fail("%u sides' TLS is lent, %u have it", slab_in_use(&shard->secures),
+		     tally.secures);
+	if (tally.records != slab_in_use(&shard->records))
+		fail("%u buffers of records are lent, %u are held", slab_in_use(&shard->records),
+		     tally.records);
 	if (tally.lingering != shard->gauges.lingering || tally.lingering > shard->sizes.lingering)
 		fail("%u refusals linger, %u are counted, %u may", tally.lingering,
 		     shard->gauges.lingering, shard->sizes.lingering);
@@ -135,9 +149,12 @@ static void check_flow_lives(const struct flow *flow, const struct side *from,
 {
 	const struct sock *source = kernel_sock(from->fd), *sink = kernel_sock(to->fd);
 
-	if (flow->has_ended)
+	if (flow->has_ended || rules_output_waits(to))
 		return;
 	if (flow->held > 0) {
+		if (to->secure)
+			fail("lost wake-up: %u bytes are held for fd %d, which has nothing to send",
+			     flow->held, to->fd);
 		/* Refused for want of memory while bytes were on their way: an edge is due once
 		 * they are taken. */
 		bool edge_is_due = sink->has_nospace && sock_queued(sink) > 0;
@@ -150,9 +167,23 @@ static void check_flow_lives(const struct flow *flow, const struct side *from,
 	}
 	if (flow->has_eof)
 		fail("lost wake-up: fd %d was never told of the end", to->fd);
+	if (from->secure && rules_output_waits(from) &&
+	    (from->secure->was_full || from->secure->has_failed))
+		return;
+	if (from->secure && secure_has_more(from->secure))
+		fail("lost wake-up: fd %d has sent more than was decrypted", from->fd);
 	if (has_news(source))
 		fail("lost wake-up: fd %d has %u bytes unread%s%s", from->fd, sock_unread(source),
 		     source->fin_in ? " and a FIN" : "", source->is_dead ? " and a RST" : "");
+}
+
+static void check_handshake_lives(const struct side *side)
+{
+	if (rules_output_waits(side) && side->secure->was_full)
+		return;
+	if (secure_has_more(side->secure) || has_news(kernel_sock(side->fd)))
+		fail("lost wake-up: fd %d shakes hands and has %u bytes unread", side->fd,
+		     sock_unread(kernel_sock(side->fd)));
 }
 
 static void check_conn_lives(const struct conn *c)
@@ -162,6 +193,11 @@ static void check_conn_lives(const struct conn *c)
 	/* Waits for room, looking again by its timer. */
 	if (!(c->claims & CLAIM_SESSION) && timer_is_armed(&c->timer))
 		return;
+	if (c->state != CONN_CLOSING && c->state != CONN_FLUSH) {
+		(void)rules_output_waits(&c->client);
+		if (c->state != CONN_REFUSE) /* it was told once why it is left */
+			(void)rules_output_waits(&c->upstream);
+	}
 	switch ((enum conn_state)c->state) {
 	case CONN_PREAMBLE:
 	case CONN_STARTTLS:
@@ -179,8 +215,11 @@ static void check_conn_lives(const struct conn *c)
 			fail("lost wake-up: fd %d has been answered", c->upstream.fd);
 		break;
 	case CONN_HANDSHAKE:
+		check_handshake_lives(&c->client);
+		break;
 	case CONN_UPSTREAM_HANDSHAKE:
-		fail("connection %llu speaks TLS", (unsigned long long)c->id);
+		check_handshake_lives(&c->upstream);
+		break;
 	case CONN_RELAY:
 		check_flow_lives(&c->up, &c->client, &c->upstream);
 		check_flow_lives(&c->down, &c->upstream, &c->client);
@@ -190,7 +229,8 @@ static void check_conn_lives(const struct conn *c)
 		if (has_news(kernel_sock(c->upstream.fd)))
 			fail("lost wake-up: fd %d has answered", c->upstream.fd);
 		break;
-	case CONN_FIRST: /* the simulation speaks no TLS */
+	case CONN_FIRST:
+		check_handshake_lives(&c->client);
 		break;
 	case CONN_FLUSH:
 		break; /* a timer looks again */
@@ -264,6 +304,10 @@ static void check_refused(int number, const struct sock *client, const struct ou
 
 	if (client->is_dead)
 		return;
+	if (client->wire && client->alert_len == 0) {
+		rules_check_told(number, outcome);
+		return;
+	}
 	if (outcome->alert == ALERT_NONE) {
 		if (client->alert_len > 0 && (!world.plan.starttls || client->alert[0] != 'E'))
 			fail("client %d was sent %u bytes though it is not told why", number,
@@ -285,14 +329,14 @@ static void check_refused(int number, const struct sock *client, const struct ou
 /* All that *from* sent, exactly, and then a clean end. */
 static void check_whole(int number, const struct sock *from, const struct sock *to)
 {
-	if (to->is_dead)
+	if (to->is_dead || (to->wire && to->is_closed_by_actor))
 		return; /* after it had ended: the proxy need not have noticed */
-	if (!from->fin_in || to->fin_out_ms == 0)
+	if (!rules_has_ended(from) || (to->wire ? !to->wire->has_heard_end : to->fin_out_ms == 0))
 		fail("client %d ended as ok without an end from fd %d to fd %d", number, from->fd,
 		     to->fd);
-	if (to->out_accepted - to->preface_len + to->skip != from->in_sent)
-		fail("client %d ended as ok with %u of %u bytes to fd %d", number, to->out_accepted,
-		     from->in_sent, to->fd);
+	if (rules_heard(to) != rules_said(from, to))
+		fail("client %d ended as ok with %u of %u bytes to fd %d", number, rules_heard(to),
+		     rules_said(from, to), to->fd);
 	if (to->is_reset_by_proxy || to->lost_bytes)
 		fail("client %d ended as ok, but fd %d saw a reset", number, to->fd);
 }
@@ -302,17 +346,20 @@ static void check_reset(int number, const struct sock *reset, const struct sock 
 {
 	if (!reset->is_dead)
 		fail("client %d ended by a reset that fd %d never saw", number, reset->fd);
-	if (survivor->is_dead || (survivor->is_closed_by_actor && survivor->fin_out_ms > 0))
-		return; /* it had no use for more */
+	if (survivor->is_dead || (survivor->is_closed_by_actor && survivor->fin_out_ms > 0) ||
+	    rules_is_cut_off(survivor))
+		return; /* it had no use for more, or no right to it */
 	if (!survivor->is_reset_by_proxy)
 		fail("client %d: fd %d was reset, but fd %d saw a clean end", number, reset->fd,
 		     survivor->fd);
 	/* Who takes nothing for two seconds is not waited for. */
-	if (survivor->out_accepted - survivor->preface_len + survivor->skip != reset->in_sent &&
+	if (rules_heard(survivor) != rules_said(reset, survivor) && rules_was_sent(reset) &&
+	    !(survivor->wire && survivor->lost_bytes) &&
 	    survivor->closed_ms < reset->rst_in_ms + 2000)
 		fail("client %d: of %u bytes of the reset fd %d only %u were passed on", number,
-		     reset->in_sent, reset->fd, survivor->out_accepted);
+		     rules_said(reset, survivor), reset->fd, rules_heard(survivor));
 	if (survivor->lost_bytes && !outcome->was_stopped &&
+	    !(survivor->wire && rules_heard(survivor) == rules_said(reset, survivor)) &&
 	    survivor->closed_ms - reset->rst_in_ms < 2000)
 		fail("client %d: fd %d was reset before it had taken what it was owed", number,
 		     survivor->fd);
@@ -325,9 +372,10 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 static uint64_t first_end(const struct sock *client, const struct sock *server)
 {
-	const uint64_t times[] = {client->fin_in_ms, client->rst_in_ms, server->fin_in_ms,
-	                          server->rst_in_ms};
-	uint64_t       first = UINT64_MAX;
+	const uint64_t times[] = {
+		client->fin_in_ms, client->rst_in_ms, client->wire ? client->wire->end_ms : 0,
+		server->fin_in_ms, server->rst_in_ms, server->wire ? server->wire->end_ms : 0};
+	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < COUNT(times); i++)
 		if (times[i] > 0 && times[i] < first)
@@ -349,6 +397,21 @@ static void check_dial(int number, const struct sock *server, const struct outco
 		fail("client %d: a server that failed was kept", number);
 }
 
+static void check_log(int number, const struct sock *client, const struct sock *server,
+                      const struct outcome *outcome)
+{
+	if (client->wire || (server && server->wire)) {
+		rules_check_secure_end(number, outcome);
+		return;
+	}
+	if (outcome->bytes_down != client->out_accepted - client->told - client->alert_len)
+		fail("client %d: %llu bytes down in the log, %u were", number,
+		     (unsigned long long)outcome->bytes_down, client->out_accepted);
+	if (outcome->bytes_up > 0 && (!server || outcome->bytes_up != server->out_accepted))
+		fail("client %d: %llu bytes up in the log", number,
+		     (unsigned long long)outcome->bytes_up);
+}
+
 void rules_check_end(int number)
 {
 	const struct sock    *client = world.clients[number], *server = world.last_server[number];
@@ -361,12 +424,12 @@ void rules_check_end(int number)
 		fail("client %d has no line in the log", number);
 	if (client->is_open || (server && server->is_open))
 		fail("client %d: a socket is left open", number);
-	if (outcome->bytes_down != client->out_accepted - client->told - client->alert_len)
-		fail("client %d: %llu bytes down in the log, %u were", number,
-		     (unsigned long long)outcome->bytes_down, client->out_accepted);
-	if (outcome->bytes_up > 0 && (!server || outcome->bytes_up != server->out_accepted))
-		fail("client %d: %llu bytes up in the log", number,
-		     (unsigned long long)outcome->bytes_up);
+	check_log(number, client, server, outcome);
+	if (outcome->reason == REASON_CLIENT_CERT ||
+	    outcome->reason == REASON_UPSTREAM_VERIFY_FAILED ||
+	    (outcome->reason == REASON_HANDSHAKE_FAILED && !client->wire) ||
+	    (outcome->reason == REASON_UPSTREAM_HANDSHAKE_FAILED && !(server && server->wire)))
+		fail("client %d ended as %s", number, reason_word(outcome->reason));
 	if (is_refusal(outcome->reason)) {
 		check_dial(number, server, outcome);
 		check_refused(number, client, outcome);
@@ -410,13 +473,13 @@ void rules_check_end(int number)
 		if (!outcome->was_stopped)
 			fail("client %d was ended without being told to", number);
 		break;
-	case REASON_HANDSHAKE_FAILED: /* nobody here speaks TLS */
 	case REASON_HANDSHAKE_TIMEOUT:
-	case REASON_CLIENT_CERT:
+		check_timeout(number, client->begun_ms, world.plan.handshake_timeout_ms, outcome);
+		break;
 	case REASON_TRUNCATED:
-	case REASON_UPSTREAM_HANDSHAKE_FAILED:
-	case REASON_UPSTREAM_VERIFY_FAILED:
-		fail("client %d ended as %s", number, reason_word(outcome->reason));
+		if (!rules_is_cut_off(client) && !rules_is_cut_off(server))
+			fail("client %d is said to be cut off and is not", number);
+		break;
 	case REASON_INTERNAL:
 	case REASON_COUNT:
 		fail("client %d ended as internal", number);
@@ -434,6 +497,10 @@ void rules_check_end(int number)
 	case REASON_LIMITED:
 	case REASON_OVERLOAD:
 	case REASON_STARTTLS_REFUSED:
+	case REASON_HANDSHAKE_FAILED:
+	case REASON_CLIENT_CERT:
+	case REASON_UPSTREAM_HANDSHAKE_FAILED:
+	case REASON_UPSTREAM_VERIFY_FAILED:
 		break;
 	}
 }

@@ -1,5 +1,6 @@
 #include "sim/hellos.h"
 #include "sim/rules.h"
+#include "sim/runs.h"
 #include "sim/sim.h"
 #include "sim/world.h"
 
@@ -47,22 +48,9 @@ static struct {
 
 /* ------------------------------------------------------------------ drawing */
 
-static bool one_in(uint32_t n)
-{
-	return kernel_chance(n);
-}
-
-/* Small mostly, now and then as large as *most*. */
-static uint32_t draw_size(uint32_t most)
-{
-	uint32_t size = kernel_draw(most + 1);
-
-	return one_in(3) ? size : kernel_draw(size + 1);
-}
-
 static enum conf_action draw_action(void)
 {
-	return one_in(2) ? CONF_ACTION_DEFAULT : CONF_ACTION_REJECT;
+	return kernel_chance(2) ? CONF_ACTION_DEFAULT : CONF_ACTION_REJECT;
 }
 
 static struct worker_sizes draw_sizes(void)
@@ -83,7 +71,7 @@ static struct worker_sizes draw_sizes(void)
 		.splice_min = kernel_draw(1000) * cast.scale,
 		.pending_hellos = 1 + kernel_draw(6),
 		.lingering = kernel_draw(4),
-		.busy_poll_us = one_in(4) ? 50 : 0,
+		.busy_poll_us = kernel_chance(4) ? 50 : 0,
 		.zero_copy = copies[kernel_draw(COUNT(copies))],
 	};
 }
@@ -95,37 +83,37 @@ static struct world_plan draw_plan(void)
 
 	return (struct world_plan){
 		.sizes = draw_sizes(),
-		.reads_hello = !one_in(4),
-		.has_fallback = one_in(2),
+		.reads_hello = !kernel_chance(4),
+		.has_fallback = kernel_chance(2),
 		.on_no_match = draw_action(),
 		.on_no_sni = draw_action(),
 		.on_plaintext = draw_action(),
-		.accept_proxy = (enum conf_proxy_in)(!one_in(3) ? CONF_PROXY_OFF
-	                                                        : 1 + kernel_draw(2)),
-		.trusts_proxy = !one_in(8),
-		.denies = one_in(8),
+		.accept_proxy = (enum conf_proxy_in)(!kernel_chance(3) ? CONF_PROXY_OFF
+	                                                               : 1 + kernel_draw(2)),
+		.trusts_proxy = !kernel_chance(8),
+		.denies = kernel_chance(8),
 		.preread_timeout_ms = 50 + kernel_draw(3000),
 		.preread_buffer_size = 1024u << kernel_draw(3),
-		.max_conns = one_in(8) ? 1 + kernel_draw(3) : 0,
-		.max_conns_per_ip = one_in(8) ? 1 + kernel_draw(2) : 0,
-		.session_timeout_ms = one_in(8) ? 100 + kernel_draw(5000) : 0,
+		.max_conns = kernel_chance(8) ? 1 + kernel_draw(3) : 0,
+		.max_conns_per_ip = kernel_chance(8) ? 1 + kernel_draw(2) : 0,
+		.session_timeout_ms = kernel_chance(8) ? 100 + kernel_draw(5000) : 0,
 		.proxy_timeout_ms = 200 + kernel_draw(8000),
 		.half_close_timeout_ms = 100 + kernel_draw(4000),
 		.connect_timeout_ms = 50 + kernel_draw(1000),
 		.tries = (uint8_t)(1 + kernel_draw(3)),
 		.max_fails = kernel_draw(3),
-		.server_max_conns = one_in(8) ? 1 + kernel_draw(2) : 0,
+		.server_max_conns = kernel_chance(8) ? 1 + kernel_draw(2) : 0,
 		.servers = 1 + kernel_draw(SERVERS_MAX),
-		.fastopen = one_in(2),
+		.fastopen = kernel_chance(2),
 		.balance = kinds[kernel_draw(COUNT(kinds))],
-		.send_proxy = (enum proxyproto_version)(one_in(2) ? 0 : 1 + kernel_draw(2)),
-		.fault_rate = one_in(3) ? 0 : 8 + kernel_draw(60),
+		.send_proxy = (enum proxyproto_version)(kernel_chance(2) ? 0 : 1 + kernel_draw(2)),
+		.fault_rate = kernel_chance(3) ? 0 : 8 + kernel_draw(60),
 	};
 }
 
 static enum ending draw_ending(void)
 {
-	if (!one_in(4))
+	if (!kernel_chance(4))
 		return END_FINISH;
 	return (enum ending)(1 + kernel_draw(3));
 }
@@ -139,23 +127,24 @@ static struct actor *actor_new(struct sock *sock)
 	memset(actor, 0, offsetof(struct actor, head));
 	actor->sock = sock;
 	actor->ending = draw_ending();
-	actor->waits_eof = one_in(3);
-	actor->piece = (one_in(4) ? 1 + kernel_draw(40) : 1 + kernel_draw(2000)) * cast.scale;
-	actor->reset_at_read = one_in(16) ? draw_size(2000 * cast.scale) : UINT32_MAX;
-	actor->stall_at = one_in(4) ? draw_size(2000 * cast.scale) : UINT32_MAX;
-	actor->stall_ms = one_in(8) ? 100000 : kernel_draw(4000);
-	actor->pause = one_in(2) ? 1 + kernel_draw(20) : 0;
+	actor->waits_eof = kernel_chance(3);
+	actor->piece = (kernel_chance(4) ? 1 + kernel_draw(40) : 1 + kernel_draw(2000)) *
+	               cast.scale;
+	actor->reset_at_read = kernel_chance(16) ? runs_draw_size(2000 * cast.scale) : UINT32_MAX;
+	actor->stall_at = kernel_chance(4) ? runs_draw_size(2000 * cast.scale) : UINT32_MAX;
+	actor->stall_ms = kernel_chance(8) ? 100000 : kernel_draw(4000);
+	actor->pause = kernel_chance(2) ? 1 + kernel_draw(20) : 0;
 	sock->actor = actor;
-	sock->send_cap = (200 + draw_size(4000)) * cast.scale;
-	sock->recv_cap = (50 + draw_size(4000)) * cast.scale;
-	sock->window = (50 + draw_size(4000)) * cast.scale;
+	sock->send_cap = (200 + runs_draw_size(4000)) * cast.scale;
+	sock->recv_cap = (50 + runs_draw_size(4000)) * cast.scale;
+	sock->window = (50 + runs_draw_size(4000)) * cast.scale;
 	return actor;
 }
 
 /* All, or for an ending that is no proper one: some of it. */
 static uint32_t draw_end(const struct actor *actor, uint32_t total)
 {
-	return actor->ending == END_FINISH || one_in(3) ? total : draw_size(total);
+	return actor->ending == END_FINISH || kernel_chance(3) ? total : runs_draw_size(total);
 }
 
 /* ------------------------------------------------------------------ clients */
@@ -195,19 +184,22 @@ static void client_arrives(void)
 	size_t        len;
 	uint32_t      total;
 
-	actor->says = (enum hello_kind)(one_in(2) ? kernel_draw(4) : kernel_draw(HELLO_KINDS));
-	if (world.plan.accept_proxy == CONF_PROXY_OFF || one_in(8))
+	actor->says = (enum hello_kind)(kernel_chance(2) ? kernel_draw(4)
+	                                                 : kernel_draw(HELLO_KINDS));
+	if (world.plan.accept_proxy == CONF_PROXY_OFF || kernel_chance(8))
 		actor->header = HEADER_NONE;
 	else
-		actor->header = one_in(16) ? HEADER_BAD : one_in(2) ? HEADER_V1 : HEADER_V2;
+		actor->header = kernel_chance(16)  ? HEADER_BAD
+		                : kernel_chance(2) ? HEADER_V1
+		                                   : HEADER_V2;
 	len = write_header(actor, sock);
 	hello = hello_of(actor->says);
 	memcpy(actor->head + len, hello.data, hello.len);
 	len += hello.len;
 	sock->stream = (struct stream){actor->head, (uint32_t)len, kernel_draw(PAYLOAD_MAX)};
-	total = (uint32_t)len + draw_size(3000 * cast.scale);
+	total = (uint32_t)len + runs_draw_size(3000 * cast.scale);
 	actor->end_at = draw_end(actor, total);
-	actor->wait_read = one_in(4) ? kernel_draw(200) : 0;
+	actor->wait_read = kernel_chance(4) ? kernel_draw(200) : 0;
 }
 
 /* ------------------------------------------------------------------ servers */
@@ -217,15 +209,16 @@ static int server_dialled(struct sock *sock, const struct addr *to)
 	struct actor *actor;
 
 	sock->server = (to->ip[3] - 1) * SERVERS_MAX + to->port - 1000;
-	if (cast.count == ACTORS_MAX || one_in(16))
-		return one_in(2) ? -ECONNREFUSED : -EADDRNOTAVAIL;
+	if (cast.count == ACTORS_MAX || kernel_chance(16))
+		return kernel_chance(2) ? -ECONNREFUSED : -EADDRNOTAVAIL;
 	actor = actor_new(sock);
 	actor->is_server = true;
-	actor->answer = !one_in(8) ? ANSWERS : one_in(2) ? REFUSES : IGNORES;
+	actor->answer = !kernel_chance(8) ? ANSWERS : kernel_chance(2) ? REFUSES : IGNORES;
 	actor->answer_ms = kernel.now_ms +
-	                   (one_in(2) ? 0 : kernel_draw(world.plan.connect_timeout_ms + 100));
-	actor->end_at = draw_end(actor, draw_size(3000 * cast.scale));
-	actor->wait_read = one_in(2) ? kernel_draw(500) : 0;
+	                   (kernel_chance(2) ? 0
+	                                     : kernel_draw(world.plan.connect_timeout_ms + 100));
+	actor->end_at = draw_end(actor, runs_draw_size(3000 * cast.scale));
+	actor->wait_read = kernel_chance(2) ? kernel_draw(500) : 0;
 	sock->stream = (struct stream){NULL, 0, kernel_draw(PAYLOAD_MAX)};
 	return 0;
 }
@@ -235,7 +228,7 @@ static void server_answers(struct actor *actor)
 	if (actor->answer == ANSWERS)
 		peer_accept(actor->sock);
 	else if (actor->answer == REFUSES)
-		peer_refuse(actor->sock, one_in(8) ? EADDRNOTAVAIL : ECONNREFUSED);
+		peer_refuse(actor->sock, kernel_chance(8) ? EADDRNOTAVAIL : ECONNREFUSED);
 	actor->is_done |= actor->answer != ANSWERS;
 }
 
@@ -253,7 +246,7 @@ static void actor_reads(struct actor *actor, bool all)
 
 	if (unread == 0)
 		return;
-	n = all || one_in(2) ? unread : 1 + kernel_draw(unread);
+	n = all || kernel_chance(2) ? unread : 1 + kernel_draw(unread);
 	if (sock->out_read < actor->stall_at)
 		n = min_u32(n, actor->stall_at - sock->out_read);
 	if (actor_is_stalled(actor)) {
@@ -334,8 +327,8 @@ static bool actor_acts(struct actor *actor, bool all)
 		actor_ends(actor);
 	if (actor->has_ended && peer_sees_eof(sock))
 		actor->is_done = true;
-	if (kernel.moves != before && actor->pause > 0 && one_in(actor->pause))
-		actor->next_ms = kernel.now_ms + kernel_draw(one_in(10) ? 1000 : 20);
+	if (kernel.moves != before && actor->pause > 0 && kernel_chance(actor->pause))
+		actor->next_ms = kernel.now_ms + kernel_draw(kernel_chance(10) ? 1000 : 20);
 	return kernel.moves != before;
 }
 
@@ -346,11 +339,11 @@ static bool cast_acts(bool all)
 	while (cast.to_come > 0 && kernel.now_ms >= cast.come_ms) {
 		client_arrives();
 		cast.to_come--;
-		cast.come_ms = kernel.now_ms + (one_in(2) ? 0 : kernel_draw(300));
+		cast.come_ms = kernel.now_ms + (kernel_chance(2) ? 0 : kernel_draw(300));
 		moved = true;
 	}
 	for (int i = 0; i < cast.count; i++)
-		if (all || one_in(2))
+		if (all || kernel_chance(2))
 			moved |= actor_acts(&cast.actors[i], all);
 	return moved;
 }
@@ -498,55 +491,7 @@ static void check_expected(int number)
 
 /* ------------------------------------------------------------------ a run */
 
-static void stop_something(void)
-{
-	struct list *link = world.shard.all.next;
-
-	if (list_is_empty(&world.shard.all))
-		return;
-	if (one_in(3)) {
-		for (; link != &world.shard.all; link = link->next) {
-			struct conn *c = container_of(link, struct conn, in_all);
-
-			world.outcomes[c->peer.port - CLIENT_PORT].was_stopped = true;
-		}
-		shard_stop(&world.shard);
-		return;
-	}
-	for (uint32_t n = kernel_draw(4); n > 0 && link->next != &world.shard.all; n--)
-		link = link->next;
-	world.outcomes[container_of(link, struct conn, in_all)->peer.port - CLIENT_PORT]
-		.was_stopped = true;
-	conn_stop(container_of(link, struct conn, in_all), REASON_DRAINED);
-}
-
-static bool is_over(void)
-{
-	if (cast.to_come > 0 || world.accepted_count < world.client_count)
-		return false;
-	for (int i = 0; i < world.client_count; i++)
-		if (!world.outcomes[i].ended)
-			return false;
-	return true;
-}
-
-/* The last bytes and ends are on their way to the actors. */
-static void drain_network(void)
-{
-	for (uint32_t i = 0; i < kernel.sock_count; i++) {
-		struct sock *sock = &kernel.socks[i];
-
-		do
-			(void)peer_read(sock, UINT32_MAX);
-		while (!sock->is_closed_by_actor && sock_deliver(sock, UINT32_MAX));
-		(void)peer_read(sock, UINT32_MAX);
-		if (sock->fd >= 0 && sock->was_connected && !sock->is_dead &&
-		    !sock->is_closed_by_actor && !sock->rst_out && !peer_sees_eof(sock))
-			fail("fd %d: its peer is never told of the end", sock->fd);
-	}
-}
-
-void seeded_run(uint64_t seed)
+static void seeded_run(uint64_t seed)
 {
 	struct world_plan plan;
 	uint32_t          stop_rate;
@@ -562,20 +507,27 @@ void seeded_run(uint64_t seed)
 	cast.count = 0;
 	cast.to_come = (int)(1 + kernel_draw(8));
 	cast.come_ms = kernel.now_ms;
-	stop_rate = one_in(4) ? 10 + kernel_draw(300) : 0;
-	while (!is_over()) {
+	stop_rate = kernel_chance(4) ? 10 + kernel_draw(300) : 0;
+	while (cast.to_come > 0 || !runs_is_over()) {
 		if (kernel.turns > TURNS_MAX)
 			fail("it does not end");
 		if (kernel.is_idle)
 			fail("it hangs without a timer");
 		world_turn();
-		if (stop_rate > 0 && one_in(stop_rate))
-			stop_something();
+		if (stop_rate > 0 && kernel_chance(stop_rate))
+			runs_stop_something();
 	}
-	drain_network();
+	runs_drain_network();
 	for (int i = 0; i < world.client_count; i++) {
 		rules_check_end(i);
 		check_expected(i);
 	}
 	world_close();
 }
+
+const struct sim_program sim_program = {
+	.name = "simulation",
+	.seeds = 100000,
+	.directed = {directed_relays, directed_ends, directed_starttls, directed_sweeps},
+	.run = seeded_run,
+};

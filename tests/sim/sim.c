@@ -17,7 +17,7 @@ static struct {
 	uint64_t seeds, first, seed;
 	bool     is_directed;
 	jmp_buf  after_failure;
-} sim = {.seeds = 100000, .first = 1};
+} sim = {.seeds = UINT64_MAX, .first = 1};
 
 _Noreturn void fail(const char *format, ...)
 {
@@ -26,7 +26,7 @@ _Noreturn void fail(const char *format, ...)
 	if (sim.is_directed)
 		printf("  ");
 	else
-		printf("FAIL simulation: seed %llu: ", (unsigned long long)sim.seed);
+		printf("FAIL %s: seed %llu: ", sim_program.name, (unsigned long long)sim.seed);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
@@ -65,8 +65,8 @@ static int run_seeds(void)
 	if (setjmp(sim.after_failure) != 0)
 		return 1;
 	for (sim.seed = sim.first; sim.seed < sim.first + sim.seeds; sim.seed++)
-		seeded_run(sim.seed);
-	printf("ok simulation_%llu_seeds\n", (unsigned long long)sim.seeds);
+		sim_program.run(sim.seed);
+	printf("ok %s_%llu_seeds\n", sim_program.name, (unsigned long long)sim.seeds);
 	return 0;
 }
 
@@ -82,7 +82,7 @@ static bool read_number(const char *text, uint64_t *number)
 
 int main(int argc, char **argv)
 {
-	int failures;
+	int failures = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0) {
@@ -98,7 +98,15 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	failures = run_directed(directed_relays) + run_directed(directed_ends) +
-	           run_directed(directed_starttls) + run_directed(directed_sweeps);
-	return (sim.seeds > 0 ? run_seeds() : 0) + failures != 0;
+	if (sim.seeds == UINT64_MAX)
+		sim.seeds = sim_program.seeds;
+	if (sim_program.open)
+		sim_program.open();
+	for (size_t i = 0; i < DIRECTED_MAX && sim_program.directed[i]; i++)
+		failures += run_directed(sim_program.directed[i]);
+	if (sim.seeds > 0)
+		failures += run_seeds();
+	if (sim_program.close && failures == 0)
+		sim_program.close();
+	return failures != 0;
 }

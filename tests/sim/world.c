@@ -54,6 +54,8 @@ static struct addr server_addr(size_t upstream, size_t server)
 
 static void build_upstream(size_t index)
 {
+	static char              names[UPSTREAMS][SERVERS_MAX][4] = {{"0.0", "0.1", "0.2"},
+	                                                             {"1.0", "1.1", "1.2"}};
 	const struct world_plan *plan = &world.plan;
 	struct upstream         *upstream = &world.upstreams[index];
 
@@ -67,13 +69,14 @@ static void build_upstream(size_t index)
 		.connect_timeout_ms = plan->connect_timeout_ms,
 		.tries = plan->tries,
 		.send_proxy_protocol = plan->send_proxy,
+		.tls = plan->upstream_tls,
 	};
 	for (size_t i = 0; i < plan->servers; i++) {
 		struct addr             addr = server_addr(index, i);
 		struct sockaddr_storage storage;
 		struct server          *server = &world.servers[index][i];
 
-		server->text = "server";
+		server->text = server->host = names[index][i];
 		server->fastopen = plan->fastopen;
 		server->endpoint.len = addr_to_sockaddr(&addr, &storage);
 		memcpy(&server->endpoint.ip4, &storage, server->endpoint.len);
@@ -97,11 +100,16 @@ static void build_routes(void)
 {
 	static const char *const names[] = {"a.test", "b.test", "r.test", "default"};
 
+	world.conf_tls = (struct conf_tls){.handshake_timeout_ms = world.plan.handshake_timeout_ms};
 	for (size_t i = 0; i < COUNT(names); i++) {
 		world.route_states[i] = (struct route_state){0};
 		world.routes[i] = (struct route){
 			.name = names[i],
-			.mode = i == 2 ? CONF_REJECT : CONF_PASSTHROUGH,
+			.mode = i == 2           ? CONF_REJECT
+		                : world.plan.tls ? CONF_TERMINATE
+		                                 : CONF_PASSTHROUGH,
+			.tls = world.plan.tls,
+			.tls_conf = &world.conf_tls,
 			.upstream = i == 2 ? NULL : &world.upstreams[i % 3],
 			.state = &world.route_states[i],
 			.proxy_timeout_ms = world.plan.proxy_timeout_ms,
@@ -220,6 +228,13 @@ static void answer_syn(struct sock *sock)
 		peer_refuse(sock, ECONNREFUSED);
 }
 
+static bool is_refused(const struct sock *client)
+{
+	const struct conn *c = world_conn(client);
+
+	return c && c->state == CONN_REFUSE;
+}
+
 void world_open(const struct world_plan *plan, uint64_t seed, bool is_obedient)
 {
 	struct shard_plan shard_plan;
@@ -239,6 +254,7 @@ void world_open(const struct world_plan *plan, uint64_t seed, bool is_obedient)
 	build_site();
 	kernel.dial = answer_dial;
 	kernel.syn = answer_syn;
+	kernel.refuses = is_refused;
 	kernel.backlog = next_in_backlog;
 	kernel.fault_rate = plan->fault_rate;
 	shard_plan = (struct shard_plan){
@@ -304,6 +320,8 @@ static void pair_socks(struct conn *c)
 	struct sock *client = kernel_sock(c->client.fd), *server;
 
 	client->is_closing = c->state == CONN_CLOSING;
+	if (c->state == CONN_REFUSE && client->refused_ms == 0)
+		client->refused_ms = world.shard.now_ms;
 	if (c->upstream.fd < 0) {
 		client->source = NULL;
 		return;

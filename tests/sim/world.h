@@ -38,6 +38,11 @@ struct world_plan {
 	enum balance_kind       balance;
 	enum proxyproto_version send_proxy;
 	unsigned                fault_rate;
+
+	/* NULL: TLS is passed through; plain to the servers. */
+	const struct tls_context *tls;
+	struct tls_client        *upstream_tls;
+	uint32_t                  handshake_timeout_ms;
 };
 
 /* What the log says of a client. */
@@ -56,6 +61,7 @@ struct world {
 	struct snapshot       snapshot;
 	struct tenure         tenure;
 	struct conf           conf;
+	struct conf_tls       conf_tls;
 	struct conf_listener  conf_listener, *conf_listeners[1];
 	struct listener_site  site;
 	struct acl_rule       deny;

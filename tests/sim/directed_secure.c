@@ -1,0 +1,358 @@
+#include "sim/directed.h"
+
+#include "session/secure.h"
+#include "sim/sim.h"
+#include "sim/speaker.h"
+
+#include <string.h>
+
+enum { CALLERS_MAX = 12, PATIENCE_MS = 5000 };
+
+/* TLS's ends in a scenario: clients, or servers. Who is deaf reads nothing. */
+static struct {
+	struct speaker     speakers[CALLERS_MAX];
+	bool               is_deaf[CALLERS_MAX];
+	int                count;
+	struct tls_client *caller, *proxy; /* whom clients call with; whom the proxy does */
+} cast;
+
+static bool everybody_speaks(bool all)
+{
+	uint64_t before = kernel.moves;
+
+	(void)all;
+	for (int i = 0; i < cast.count; i++) {
+		struct sock *sock = cast.speakers[i].sock;
+
+		if (sock->is_connecting)
+			continue;
+		if (!cast.is_deaf[i])
+			(void)peer_read(sock, UINT32_MAX);
+		speaker_hear(&cast.speakers[i]);
+		if (sock->in_sent < sock->wire->in_len)
+			peer_send(sock, UINT32_MAX);
+	}
+	return kernel.moves != before;
+}
+
+static int answer_in_tls(struct sock *sock, const struct addr *to)
+{
+	sock->server = (to->ip[3] - 1) * SERVERS_MAX + to->port - 1000;
+	world.dialled[world.dial_count++] = sock;
+	CHECK(cast.count < CALLERS_MAX);
+	sock->stream.base = 200000;
+	speaker_answer(&cast.speakers[cast.count++], sock, speaker_contexts.tls13);
+	return 0;
+}
+
+static struct world_plan terminating(void)
+{
+	struct world_plan plan = world_default();
+
+	plan.tls = speaker_contexts.tls13;
+	plan.handshake_timeout_ms = PATIENCE_MS;
+	return plan;
+}
+
+static void open_secure(struct world_plan plan, bool with_servers)
+{
+	memset(&cast, 0, sizeof(cast));
+	cast.caller = speaker_client_new();
+	cast.proxy = speaker_client_new();
+	if (with_servers)
+		plan.upstream_tls = cast.proxy;
+	open_world(plan);
+	kernel.act = everybody_speaks;
+	if (with_servers)
+		kernel.dial = answer_in_tls;
+}
+
+static void close_secure(void)
+{
+	(void)everybody_speaks(true);
+	close_world();
+	for (int i = 0; i < cast.count; i++)
+		speaker_fini(&cast.speakers[i]);
+	tls_client_free(cast.caller);
+	tls_client_free(cast.proxy);
+}
+
+/* Its hello goes out at the next turn. */
+static struct speaker *call(void)
+{
+	struct speaker *speaker = &cast.speakers[cast.count];
+	struct sock    *sock = world_connect((struct stream){.base = 1000});
+
+	CHECK(cast.count < CALLERS_MAX);
+	cast.count++;
+	speaker_call(speaker, sock, cast.caller, "a.test");
+	speaker_hear(speaker);
+	return speaker;
+}
+
+static struct speaker *connected(void)
+{
+	struct speaker *speaker = call();
+
+	settle();
+	EXPECT(speaker->sock->wire->is_shaken);
+	return speaker;
+}
+
+static void set_deaf(struct speaker *speaker, bool is_deaf)
+{
+	cast.is_deaf[speaker - cast.speakers] = is_deaf;
+}
+
+/* Its socket takes *room* bytes and passes none on. */
+static void stop_up(struct speaker *speaker, uint32_t room)
+{
+	set_deaf(speaker, true);
+	speaker->sock->window = 0;
+	speaker->sock->send_cap = room;
+}
+
+static void open_up(struct speaker *speaker)
+{
+	set_deaf(speaker, false);
+	speaker->sock->window = 4096;
+	speaker->sock->send_cap = 4096;
+	settle();
+}
+
+static void stop_all(void)
+{
+	for (int i = 0; i < world.client_count; i++)
+		world.outcomes[i].was_stopped = true;
+	shard_stop(&world.shard);
+	settle();
+}
+
+/* ------------------------------------------------------------------ talking */
+
+static void talk(bool with_servers)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), with_servers);
+	client = connected();
+	server = server_of(client->sock);
+	speaker_say(client, 5000);
+	settle();
+	if (with_servers) {
+		speaker_say(&cast.speakers[1], 7000);
+		settle();
+		EXPECT(server->wire->heard == 5000);
+	} else {
+		for (int i = 0; i < 7; i++) {
+			peer_send(server, 1000);
+			settle();
+		}
+		EXPECT(server->out_accepted == 5000);
+	}
+	EXPECT(client->sock->wire->heard == 7000);
+	speaker_say_end(client);
+	settle();
+	if (with_servers) {
+		EXPECT(server->wire->has_heard_end);
+		speaker_say_end(&cast.speakers[1]);
+	} else {
+		EXPECT(server->fin_out);
+		peer_finish(server);
+	}
+	settle();
+	EXPECT(client->sock->wire->has_heard_end);
+	EXPECT(outcome_of(client->sock)->ended && outcome_of(client->sock)->reason == REASON_OK);
+	EXPECT(outcome_of(client->sock)->bytes_up == 5000);
+	EXPECT(outcome_of(client->sock)->bytes_down == 7000);
+	close_secure();
+}
+
+static void tls_ends_here_and_plain_bytes_go_on(void)
+{
+	talk(false);
+}
+
+static void tls_is_spoken_to_both_sides(void)
+{
+	talk(true);
+}
+
+static void a_client_that_just_ends_is_logged_as_cut_off(void)
+{
+	struct speaker *client;
+
+	open_secure(terminating(), false);
+	client = connected();
+	speaker_say(client, 100);
+	settle();
+	peer_finish(client->sock);
+	settle();
+	EXPECT(server_of(client->sock)->out_accepted == 100);
+	peer_finish(server_of(client->sock));
+	settle();
+	EXPECT(outcome_of(client->sock)->reason == REASON_TRUNCATED);
+	close_secure();
+}
+
+/* ------------------------------------------------------------------ slow readers */
+
+static void a_client_that_does_not_read_holds_back_its_server(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+	uint32_t        limit;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	stop_up(client, 2000);
+	for (int i = 0; i < 50; i++) {
+		peer_send(server, 1000);
+		settle();
+	}
+	limit = client->sock->send_cap + 2 * world.plan.sizes.buffer_size;
+	EXPECT(server->in_read > 0 && server->in_read <= limit);
+	EXPECT(world.shard.buffers.leased == 0);
+	open_up(client);
+	EXPECT(client->sock->wire->heard == server->in_sent);
+	stop_all();
+	close_secure();
+}
+
+/* The receive from the server was begun before. */
+static void what_lands_while_new_keys_are_confirmed_keeps_no_buffer(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	stop_up(client, 20);
+	speaker_update_keys(client);
+	speaker_say(client, 1);
+	settle();
+	EXPECT(server->out_accepted == 1);
+	EXPECT(secure_is_sending(&world_conn(client->sock)->client));
+	peer_send(server, 100);
+	settle();
+	EXPECT(server->in_read == 100 && world.shard.buffers.leased == 0);
+	open_up(client);
+	EXPECT(client->sock->wire->heard == 100);
+	stop_all();
+	close_secure();
+}
+
+static void a_refused_client_that_has_ended_is_told_why_to_the_last_byte(void)
+{
+	struct speaker *client;
+
+	open_secure(terminating(), false);
+	for (int i = 0; i < SERVERS_MAX; i++)
+		world.answers[i] = DIAL_IGNORED;
+	client = connected();
+	stop_up(client, 10);
+	peer_finish(client->sock);
+	for (int i = 0; i < 2; i++)
+		pass(world.plan.connect_timeout_ms);
+	EXPECT(world_conn(client->sock) && world_conn(client->sock)->state == CONN_REFUSE);
+	EXPECT(client->sock->wire->heard_alert == 0);
+	open_up(client);
+	EXPECT(client->sock->wire->heard_alert == ALERT_INTERNAL_ERROR);
+	EXPECT(outcome_of(client->sock)->reason == REASON_CONNECT_TIMEOUT);
+	close_secure();
+}
+
+/* ------------------------------------------------------------------ turns */
+
+static int count_begun(struct speaker *const callers[], int count)
+{
+	int begun = 0;
+
+	for (int i = 0; i < count; i++) {
+		const struct conn *c = world_conn(callers[i]->sock);
+
+		if (!c || !c->client.secure || !c->client.secure->session)
+			continue;
+		if (begun < i)
+			fail("client %d had its turn before an earlier one", i);
+		begun++;
+	}
+	return begun;
+}
+
+/* A look at the clock after each of them takes *look_us*: at most *most* begin in a turn. */
+static void storm(uint64_t look_us, int most)
+{
+	enum { STORM = 8, BYTES = 10 };
+	struct speaker *running, *callers[STORM];
+	struct sock    *server;
+	int             begun = 0, turns = 0;
+
+	open_secure(terminating(), false);
+	running = connected();
+	server = server_of(running->sock);
+	kernel.look_us = look_us;
+	for (int i = 0; i < STORM; i++)
+		callers[i] = call();
+	while (begun < STORM) {
+		int before = begun;
+
+		speaker_say(running, BYTES);
+		world_turn();
+		begun = count_begun(callers, STORM);
+		EXPECT(begun - before <= most);
+		/* Those that wait for a turn get one. */
+		EXPECT(before == 0 || begun > before);
+		turns++;
+		/* Whoever runs takes his two turns for a byte from the client to the server. */
+		EXPECT(server->out_accepted + 3 * BYTES >= (uint32_t)(turns * BYTES));
+		EXPECT(turns < 100);
+	}
+	EXPECT(turns >= STORM / most);
+	kernel.look_us = 0;
+	settle();
+	for (int i = 0; i < STORM; i++)
+		EXPECT(callers[i]->sock->wire->is_shaken);
+	stop_all();
+	close_secure();
+}
+
+static void a_storm_of_handshakes_is_served_in_order_within_its_share_of_a_turn(void)
+{
+	storm(250, 2);
+}
+
+static void however_long_a_handshake_takes_each_turn_serves_one(void)
+{
+	storm(100000, 1);
+}
+
+static void a_client_that_goes_no_further_is_ended_by_its_timeout(void)
+{
+	struct speaker *client;
+
+	open_secure(terminating(), false);
+	client = call();
+	set_deaf(client, true);
+	settle();
+	pass(PATIENCE_MS);
+	EXPECT(outcome_of(client->sock)->reason == REASON_HANDSHAKE_TIMEOUT);
+	EXPECT(world.dial_count == 0);
+	close_secure();
+}
+
+const struct directed directed_secure[] = {
+	DIRECTED(tls_ends_here_and_plain_bytes_go_on),
+	DIRECTED(tls_is_spoken_to_both_sides),
+	DIRECTED(a_client_that_just_ends_is_logged_as_cut_off),
+	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
+	DIRECTED(what_lands_while_new_keys_are_confirmed_keeps_no_buffer),
+	DIRECTED(a_refused_client_that_has_ended_is_told_why_to_the_last_byte),
+	DIRECTED(a_storm_of_handshakes_is_served_in_order_within_its_share_of_a_turn),
+	DIRECTED(however_long_a_handshake_takes_each_turn_serves_one),
+	DIRECTED(a_client_that_goes_no_further_is_ended_by_its_timeout),
+	{NULL, NULL},
+};
