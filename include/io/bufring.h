@@ -2,13 +2,14 @@
  * bufring: the receive buffers of one ring, lent to the kernel, leased to whoever got bytes in one.
  *
  * A buffer is in the kernel's hands, or leased to exactly one holder, who gives it back within the
- * loop turn in which it is done with it or in which its send came back short. Source:
- * io_uring_register_buf_ring(3).
+ * loop turn in which it is done with it or in which its send came back short, or free: the kernel has
+ * no more of them at a time than io/lending.h tells. Source: io_uring_register_buf_ring(3).
  */
 #ifndef IO_BUFRING_H
 #define IO_BUFRING_H
 
 #include "base/util.h"
+#include "io/lending.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ struct bufring {
 	uint8_t                  *memory;
 	uint32_t                  count, size; /* a power of two; bytes of one */
 	uint32_t                  leased;
+	struct lending            lending;
+	uint16_t                 *free; /* a stack: the one given back last is the warmest */
+	uint32_t                  free_count;
 	struct ring              *ring;
 };
 
@@ -36,5 +40,11 @@ uint16_t       bufring_group(const struct bufring *buffers);
 MUST_CHECK uint16_t bufring_lease(struct bufring *buffers, unsigned cqe_flags);
 uint8_t            *bufring_data(const struct bufring *buffers, uint16_t lease);
 void                bufring_give_back(struct bufring *buffers, uint16_t lease);
+
+/* At the end of each turn, before the kernel is entered: lends again what the turn took. *starved*:
+ * more than that, since receives found no buffer; at any time. */
+void bufring_lend(struct bufring *buffers, bool starved);
+/* Every buffer is leased or with the kernel. */
+bool bufring_is_exhausted(const struct bufring *buffers);
 
 #endif

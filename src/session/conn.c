@@ -113,7 +113,8 @@ void conn_starve(struct conn *c)
 {
 	if (!list_is_empty(&c->in_starved))
 		return;
-	GAUGE_ADD(c->shard->gauges.buffers_exhausted_total, 1);
+	if (bufring_is_exhausted(&c->shard->buffers))
+		GAUGE_ADD(c->shard->gauges.buffers_exhausted_total, 1);
 	list_append(&c->shard->starved, &c->in_starved);
 }
 

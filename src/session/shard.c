@@ -203,22 +203,20 @@ static void shard_review_listeners(struct shard *shard)
 	shard->accept_is_due = false;
 }
 
-static uint32_t buffers_at_hand(const struct shard *shard)
-{
-	return shard->buffers.count - shard->buffers.leased;
-}
-
-/* Those that found no buffer get their turn as buffers come back: as many as came. */
+/* Those that found no buffer get their turn as buffers are lent: as many as are. */
 static void shard_feed_starved(struct shard *shard)
 {
-	for (uint32_t n = buffers_at_hand(shard); n > 0 && !list_is_empty(&shard->starved); n--)
+	bufring_lend(&shard->buffers, true);
+	for (uint32_t n = shard->buffers.lending.lent; n > 0 && !list_is_empty(&shard->starved);
+	     n--)
 		conn_wake(container_of(list_take(&shard->starved), struct conn, in_starved));
+	conn_advance_ready(shard);
 }
 
 static uint64_t shard_wait_ms(const struct shard *shard)
 {
 	if (shard->ready || !list_is_empty(&shard->handshakes) ||
-	    (!list_is_empty(&shard->starved) && buffers_at_hand(shard) > 0))
+	    (!list_is_empty(&shard->starved) && shard->buffers.lending.lent > 0))
 		return 0;
 	return wheel_next_ms(&shard->wheel, clock_ms());
 }
@@ -265,12 +263,11 @@ bool shard_turn(struct shard *shard)
 	shard->was_busy = ring_reap(&shard->ring) > 0;
 	wheel_expire(&shard->wheel, shard->now_ms, on_timer, shard);
 	conn_advance_ready(shard);
-	if (!list_is_empty(&shard->starved)) {
+	if (!list_is_empty(&shard->starved))
 		shard_feed_starved(shard);
-		conn_advance_ready(shard);
-	}
 	shard_serve_handshakes(shard);
 	shard_review_listeners(shard);
+	bufring_lend(&shard->buffers, false);
 	GAUGE_SET(shard->gauges.leases_in_use, shard->buffers.leased);
 	GAUGE_SET(shard->gauges.pipes_in_use, shard->pipes.used);
 	if (ring_has_overflowed(&shard->ring))

@@ -131,7 +131,7 @@ struct completion {
 	unsigned        flags;
 };
 
-enum buffer_state { BUFFER_KERNEL, BUFFER_FILLED, BUFFER_LEASED };
+enum buffer_state { BUFFER_FREE, BUFFER_KERNEL, BUFFER_FILLED, BUFFER_LEASED };
 
 struct kernel {
 	uint64_t now_ms;
