@@ -154,7 +154,8 @@ static bool first_take(struct conn *c, enum conn_state *next)
 	if (result == TLS_CLOSED)
 		*next = conn_end(c, REASON_CLIENT_GONE);
 	else if (result == TLS_FAILED)
-		*next = conn_refuse(c, REASON_HANDSHAKE_FAILED, ALERT_NONE);
+		*next = conn_refuse(c, REASON_HANDSHAKE_FAILED,
+		                    (enum alert)tls_session_alert(c->client.secure->session));
 	else if (result == TLS_FULL)
 		*next = CONN_FIRST; /* what is to be sent goes first */
 	else
