@@ -182,6 +182,7 @@ enum conn_state step_first(struct conn *c)
 			continue;
 		switch (handshake_receive(c, client)) {
 		case HANDSHAKE_WAITS:
+			(void)!secure_flush(c, client); /* an answer to a KeyUpdate */
 			return CONN_FIRST;
 		case HANDSHAKE_GONE:
 			return conn_end(c, REASON_CLIENT_GONE);
