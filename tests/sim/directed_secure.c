@@ -265,6 +265,61 @@ static void a_refused_client_that_has_ended_is_told_why_to_the_last_byte(void)
 	close_secure();
 }
 
+/* ------------------------------------------------------------------ PostgreSQL */
+
+/* A client whose handshake is done and who has said nothing yet. */
+static struct speaker *asked_for_tls(void)
+{
+	static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47};
+	static const uint8_t startup[] = {0, 0, 0, 15, 0, 3, 0, 0, 'u', 's', 'e', 'r', 0, 'x', 0};
+	struct world_plan    plan = terminating();
+	struct speaker      *client = &cast.speakers[0];
+
+	plan.starttls = true;
+	open_secure(plan, false);
+	speaker_call(client, world_connect((struct stream){startup, sizeof(startup), 1000}),
+	             cast.caller, "a.test");
+	client->awaits = 1;
+	speaker_put_raw(client, request, sizeof(request));
+	cast.count = 1;
+	settle();
+	EXPECT(client->sock->wire->is_shaken);
+	EXPECT(world_conn(client->sock)->state == CONN_FIRST && world.dial_count == 0);
+	return client;
+}
+
+static void new_keys_are_confirmed_ahead_of_the_first_packet(void)
+{
+	struct speaker *client = asked_for_tls();
+	uint32_t        read = client->sock->out_read;
+
+	speaker_update_keys(client);
+	speaker_say(client, 4);
+	settle();
+	EXPECT(client->sock->out_read > read && world.dial_count == 0);
+	speaker_say(client, 11);
+	settle();
+	EXPECT(server_of(client->sock)->out_accepted == 15);
+	stop_all();
+	close_secure();
+}
+
+static void a_broken_first_packet_is_logged_with_its_alert(void)
+{
+	enum { BAD_RECORD_MAC = 20 };
+	struct speaker *client = asked_for_tls();
+
+	speaker_say(client, 4);
+	speaker_garble(client);
+	settle();
+	peer_finish(client->sock);
+	settle();
+	EXPECT(client->sock->wire->heard_alert == BAD_RECORD_MAC);
+	EXPECT(outcome_of(client->sock)->reason == REASON_HANDSHAKE_FAILED);
+	EXPECT(outcome_of(client->sock)->alert == BAD_RECORD_MAC);
+	close_secure();
+}
+
 /* ------------------------------------------------------------------ turns */
 
 static int count_begun(struct speaker *const callers[], int count)
@@ -351,6 +406,8 @@ const struct directed directed_secure[] = {
 	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
 	DIRECTED(what_lands_while_new_keys_are_confirmed_keeps_no_buffer),
 	DIRECTED(a_refused_client_that_has_ended_is_told_why_to_the_last_byte),
+	DIRECTED(new_keys_are_confirmed_ahead_of_the_first_packet),
+	DIRECTED(a_broken_first_packet_is_logged_with_its_alert),
 	DIRECTED(a_storm_of_handshakes_is_served_in_order_within_its_share_of_a_turn),
 	DIRECTED(however_long_a_handshake_takes_each_turn_serves_one),
 	DIRECTED(a_client_that_goes_no_further_is_ended_by_its_timeout),

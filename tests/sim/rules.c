@@ -397,6 +397,16 @@ static void check_dial(int number, const struct sock *server, const struct outco
 		fail("client %d: a server that failed was kept", number);
 }
 
+/* The first packet inside TLS belongs to the handshake's time. */
+static uint32_t hello_limit_ms(void)
+{
+	const struct world_plan *plan = &world.plan;
+
+	return plan->tls && plan->starttls
+	               ? min_u32(plan->preread_timeout_ms, plan->handshake_timeout_ms)
+	               : plan->preread_timeout_ms;
+}
+
 static void check_log(int number, const struct sock *client, const struct sock *server,
                       const struct outcome *outcome)
 {
@@ -461,8 +471,7 @@ void rules_check_end(int number)
 		break;
 	case REASON_HELLO_TIMEOUT:
 		if (world.shard.gauges.hellos_dropped_total == 0)
-			check_timeout(number, client->begun_ms, world.plan.preread_timeout_ms,
-			              outcome);
+			check_timeout(number, client->begun_ms, hello_limit_ms(), outcome);
 		break;
 	case REASON_CLIENT_GONE:
 		if (!client->fin_in && !client->is_dead)

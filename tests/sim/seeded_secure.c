@@ -96,6 +96,7 @@ static void draw_speakers(struct world_plan *plan)
 	if (cast.servers_speak)
 		plan->upstream_tls = speaker_client_new();
 	cast.answers = kernel_chance(3) ? speaker_contexts.tls12 : speaker_contexts.tls13;
+	plan->starttls = cast.clients_speak && kernel_chance(6);
 	plan->reads_hello = cast.clients_speak;
 }
 
@@ -182,6 +183,19 @@ static size_t write_header(struct sock *sock, uint8_t header[PROXYPROTO_OUT_MAX]
 	return proxyproto_write(PROXYPROTO_V2, &source, &local, header);
 }
 
+/* As PostgreSQL's clients do: "may I?", and its first packet inside TLS. */
+static void ask_for_tls(struct actor *actor)
+{
+	static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47};
+	static const uint8_t startup[] = {0, 0, 0, 15, 0, 3, 0, 0, 'u', 's', 'e', 'r', 0, 'x', 0};
+
+	speaker_put_raw(&actor->speaker, request, sizeof(request));
+	actor->speaker.awaits = 1;
+	actor->sock->stream.head = startup;
+	actor->sock->stream.head_len = sizeof(startup);
+	actor->end_at += sizeof(startup);
+}
+
 static void client_arrives(void)
 {
 	static uint8_t headers[CLIENTS_MAX][PROXYPROTO_OUT_MAX];
@@ -196,6 +210,8 @@ static void client_arrives(void)
 	if (cast.clients_speak) {
 		speaker_call(&actor->speaker, sock, cast.callers, names[actor->name].name);
 		speaker_put_raw(&actor->speaker, header, len);
+		if (world.plan.starttls)
+			ask_for_tls(actor);
 		speaker_hear(&actor->speaker);
 		return;
 	}
@@ -262,6 +278,8 @@ static bool is_waiting(const struct actor *actor)
 	const struct sock *sock = actor->sock;
 	uint32_t           heard = sock->wire ? sock->wire->heard : sock->out_read;
 
+	if (sock->wire && sock->wire->said < sock->stream.head_len)
+		return false;
 	return heard < actor->wait_heard && !sock->fin_delivered && !sock->rst_out &&
 	       !(sock->wire && sock->wire->has_heard_end);
 }
@@ -331,7 +349,8 @@ static bool says_last_word(struct actor *actor)
 {
 	struct wire *wire = actor->sock->wire;
 
-	if (!wire || wire->is_garbled || wire->end_at > 0 || actor->speaker.has_failed)
+	if (!wire || wire->is_garbled || wire->end_at > 0 || actor->speaker.has_failed ||
+	    actor->sock->out_read < actor->speaker.awaits)
 		return false;
 	if (actor->ending == END_GARBLE) {
 		speaker_garble(&actor->speaker);

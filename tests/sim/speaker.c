@@ -222,8 +222,13 @@ void speaker_hear(struct speaker *speaker)
 	enum tls_result result = TLS_DATA;
 
 	hear_preface(speaker);
-	if (speaker->fed < sock->preface_len || speaker->has_failed)
+	if (speaker->fed < sock->preface_len || speaker->has_failed ||
+	    sock->out_read < speaker->awaits)
 		return;
+	if (sock->preface_len < speaker->awaits) {
+		speaker->has_failed = true; /* it was refused, in words of another protocol */
+		return;
+	}
 	if (sock->wire->has_heard_end && sock->out_read > speaker->fed)
 		fail("fd %d: %u bytes behind close_notify", sock->fd,
 		     sock->out_read - speaker->fed);

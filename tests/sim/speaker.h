@@ -28,7 +28,8 @@ struct tls_client *speaker_client_new(void);
 struct speaker {
 	struct sock        *sock;
 	struct tls_session *session;
-	uint32_t            fed; /* of the wire's out */
+	uint32_t            fed;    /* of the wire's out */
+	uint32_t            awaits; /* says no hello before so many bytes came ahead of TLS */
 	bool                has_failed;
 };
 
