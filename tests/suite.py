@@ -43,7 +43,7 @@ SANITIZERS = {
 
 # (seconds, what a program of a part may take; the sanitizers slow it down)
 LIMITS = {"style": 120, "unit": 120, "fuzz": 300, "sim": 600, "e2e": 900}
-SIM_SEEDS = {"release": {"sim": 100_000, "sim_secure": 20_000}, "asan": {"sim": 5_000, "sim_secure": 2_000}}
+SIM_SEEDS = {"release": {"sim": 100_000, "sim_secure": 15_000}, "asan": {"sim": 5_000, "sim_secure": 2_000}}
 
 
 running = set()  # test programs, see give_up

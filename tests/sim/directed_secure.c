@@ -245,6 +245,36 @@ static void what_lands_while_new_keys_are_confirmed_keeps_no_buffer(void)
 	close_secure();
 }
 
+/* Each is answered, and nobody takes the answers. */
+static void who_asks_for_new_keys_for_ever_is_read_no_more(void)
+{
+	enum { UPDATES = 9000 };
+	struct speaker    *client;
+	struct sock       *server;
+	const struct side *side;
+	struct world_plan  plan = terminating();
+
+	plan.floods = true;
+	open_secure(plan, false);
+	client = connected();
+	server = server_of(client->sock);
+	stop_up(client, 20);
+	for (int i = 0; i < UPDATES; i++) {
+		speaker_update_keys(client);
+		speaker_say(client, 1);
+		if (i % 50 == 49)
+			settle();
+		(void)peer_read(server, UINT32_MAX);
+	}
+	side = &world_conn(client->sock)->client;
+	EXPECT(side->secure->was_full && secure_is_sending(side));
+	EXPECT(side->secure->output_end <= world.shard.records_size);
+	EXPECT(server->out_accepted > UPDATES / 4 && server->out_accepted < UPDATES);
+	EXPECT(world.shard.buffers.leased == 0);
+	stop_all();
+	close_secure();
+}
+
 static void a_refused_client_that_has_ended_is_told_why_to_the_last_byte(void)
 {
 	struct speaker *client;
@@ -405,6 +435,7 @@ const struct directed directed_secure[] = {
 	DIRECTED(a_client_that_just_ends_is_logged_as_cut_off),
 	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
 	DIRECTED(what_lands_while_new_keys_are_confirmed_keeps_no_buffer),
+	DIRECTED(who_asks_for_new_keys_for_ever_is_read_no_more),
 	DIRECTED(a_refused_client_that_has_ended_is_told_why_to_the_last_byte),
 	DIRECTED(new_keys_are_confirmed_ahead_of_the_first_packet),
 	DIRECTED(a_broken_first_packet_is_logged_with_its_alert),

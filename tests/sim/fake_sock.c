@@ -119,7 +119,7 @@ void sock_finish(int fd)
 	    sock->alert_len == 0 && !kernel.refuses(sock))
 		expect_clean_end(sock, sock->source);
 	trace("fd %d: finished at %u", fd, sock->out_accepted);
-	sock->fin_out = true;
+	sock->fin_out = sock->is_finished_by_proxy = true;
 	sock->fin_out_ms = kernel.now_ms;
 	kernel.moves++;
 }

@@ -87,6 +87,7 @@ struct sock {
 	uint64_t     begun_ms, closed_ms, fin_in_ms, fin_out_ms, rst_in_ms, moved_ms;
 	uint64_t     refused_ms; /* since when its connection lingers */
 	bool         is_reset_by_proxy;
+	bool         is_finished_by_proxy; /* before it was closed */
 };
 
 enum op_kind { OP_RECV, OP_SEND, OP_POLL, OP_EDGES, OP_ACCEPT, OP_SPLICE, OP_CANCEL };

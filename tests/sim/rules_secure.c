@@ -16,7 +16,7 @@ void rules_check_secure_flow(const struct flow *flow, const struct side *from,
 	if (passed > (uint64_t)sock_said(source) + sink->preface_len)
 		fail("fd %d said %u bytes, %llu are passed on", from->fd, sock_said(source),
 		     (unsigned long long)passed);
-	if (secure_is_sending(to) && !from->secure) {
+	if (secure_is_sending(to) && !from->secure && !world.plan.floods) {
 		uint32_t waiting = to->secure->output_end - to->secure->output_start;
 
 		if (waiting > tls_session_wire_size(world.shard.buffers.size) + OF_ITS_OWN)
@@ -131,10 +131,25 @@ static void check_count(int number, const struct sock *from, const struct sock *
 		     number, (unsigned long long)logged, to->fd, least, (unsigned long long)most);
 }
 
+/* Who speaks garbage inside TLS is told so, unless it does not listen. */
+static void check_scolded(int number, const struct sock *sock, const struct outcome *outcome)
+{
+	if (!sock->wire || !sock->wire->is_garbled || !sock->wire->is_shaken || sock->is_dead ||
+	    sock->rst_out || sock->is_closed_by_actor || sock->is_finished_by_proxy ||
+	    outcome->reason != REASON_TRUNCATED)
+		return;
+	if (sock->in_read == sock->wire->in_len && sock->wire->heard_alert == 0 &&
+	    !sock->wire->has_heard_end)
+		fail("client %d: fd %d spoke garbage and heard no alert", number, sock->fd);
+}
+
 void rules_check_secure_end(int number, const struct outcome *outcome)
 {
 	const struct sock *client = world.clients[number], *server = world.last_server[number];
 
+	check_scolded(number, client, outcome);
+	if (server)
+		check_scolded(number, server, outcome);
 	check_heard_end(number, server, client);
 	check_count(number, server, client, outcome->bytes_down);
 	if (server) {

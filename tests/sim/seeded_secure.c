@@ -73,7 +73,7 @@ static struct worker_sizes draw_sizes(void)
 		.max_connections = 2 + kernel_draw(8),
 		.ring_entries = 64,
 		.recv_buffers = 1u << kernel_draw(4),
-		.buffer_size = (64u << kernel_draw(4)) * (cast.scale == 64 ? 16 : cast.scale),
+		.buffer_size = (64u << kernel_draw(4)) * (cast.scale == 64 ? 32 : cast.scale),
 		.pipe_pool = kernel_draw(3),
 		.pipe_size = 4096,
 		.pending_hellos = 1 + kernel_draw(6),
@@ -522,6 +522,9 @@ static void run_secure(uint64_t seed)
 	kernel.act = cast_acts;
 	kernel.next_ms = cast_next_ms;
 	kernel.quiet = rules_check_liveness;
+	/* Memory as short as TLS can do with, so that there is no room at times. */
+	if (kernel_chance(2))
+		world.shard.records_size = TLS_RECORD_MAX + 512 + kernel_draw(2048);
 	kernel.look_us = kernel_chance(2) ? 0 : kernel_draw(700);
 	cast.to_come = (int)(1 + kernel_draw(6));
 	cast.come_ms = kernel.now_ms;

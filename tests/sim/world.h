@@ -43,6 +43,7 @@ struct world_plan {
 	const struct tls_context *tls;
 	struct tls_client        *upstream_tls;
 	uint32_t                  handshake_timeout_ms;
+	bool                      floods; /* somebody asks for new keys for ever */
 };
 
 /* What the log says of a client. */

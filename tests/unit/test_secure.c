@@ -336,6 +336,20 @@ TEST(a_session_that_stops_for_want_of_room_has_more)
 	end();
 }
 
+TEST(a_session_that_stops_for_want_of_room_for_plaintext_has_more)
+{
+	uint32_t len;
+
+	begin();
+	script.takes = 100;
+	script.hears = 1;
+	script.result = TLS_DATA;
+	EXPECT(secure_read(&conn, side, span_text("abc"), plain, TLS_RECORD_MAX, &len) == TLS_DATA);
+	EXPECT_EQ(script.calls, 1);
+	EXPECT(!side->secure->received && secure_has_more(side->secure));
+	end();
+}
+
 TEST(behind_the_peers_end_nothing_is_kept)
 {
 	static const enum tls_result ends[] = {TLS_CLOSED, TLS_FAILED};
