@@ -41,7 +41,7 @@ MUST_CHECK uint16_t bufring_lease(struct bufring *buffers, unsigned cqe_flags);
 uint8_t            *bufring_data(const struct bufring *buffers, uint16_t lease);
 void                bufring_give_back(struct bufring *buffers, uint16_t lease);
 
-/* At the end of each turn, before the kernel is entered: lends again what the turn took. *starved*:
+/* Each time before the kernel is entered: lends again what was taken since. *starved*:
  * more than that, since receives found no buffer; at any time. */
 void bufring_lend(struct bufring *buffers, bool starved);
 /* Every buffer is leased or with the kernel. */

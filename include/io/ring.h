@@ -75,6 +75,9 @@ void ring_read(struct ring *ring, struct op *op, int fd, void *data, uint32_t le
 /* Asks for the end of a busy operation; it still lands on its own, mostly with -ECANCELED. */
 void ring_cancel(struct ring *ring, struct op *op);
 
+/* Submits what was armed, ahead of work that it need not wait for. */
+void ring_submit(struct ring *ring);
+
 /* Submits what was armed and waits for a completion, at most *timeout_ms* (UINT64_MAX = without
  * limit). 0 or -errno of a failure that is not a timeout or a signal. */
 MUST_CHECK int ring_wait(struct ring *ring, uint64_t timeout_ms);

@@ -68,7 +68,7 @@ struct conn {
 	uint16_t inflight;  /* the kernel's claim on this memory */
 	uint8_t  state;     /* enum conn_state */
 	uint8_t  facts;     /* enum conn_fact */
-	bool     is_ready : 1;   /* in shard->ready */
+	bool     is_ready : 1;   /* in shard->running or shard->others */
 	bool     is_entered : 1; /* the state's opening move is made */
 	bool     is_half_closed : 1;
 	bool     is_broken : 1;   /* a side has an error that is not its turn to be read yet */
@@ -120,6 +120,9 @@ void conn_wake(struct conn *c);
 
 /* Ends it as soon as its operations land; the first reason stands. */
 void conn_stop(struct conn *c, enum reason reason);
+
+/* Runs those connections with new facts that are in RELAY. */
+void conn_advance_running(struct shard *shard);
 
 /* Runs every connection with new facts. */
 void conn_advance_ready(struct shard *shard);

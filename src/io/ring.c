@@ -149,6 +149,11 @@ void ring_cancel(struct ring *ring, struct op *op)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
+void ring_submit(struct ring *ring)
+{
+	(void)io_uring_submit(&ring->uring); /* ring_wait will meet the same error, and judge it */
+}
+
 int ring_wait(struct ring *ring, uint64_t timeout_ms)
 {
 	struct __kernel_timespec limit = {
@@ -158,7 +163,10 @@ int ring_wait(struct ring *ring, uint64_t timeout_ms)
 	struct io_uring_cqe *cqe;
 	int                  result;
 
-	if (timeout_ms == UINT64_MAX)
+	/* With a completion at hand liburing would not enter to wait, and so not hear of others. */
+	if (timeout_ms == 0 || io_uring_cq_ready(&ring->uring) > 0)
+		result = io_uring_submit_and_get_events(&ring->uring);
+	else if (timeout_ms == UINT64_MAX)
 		result = io_uring_submit_and_wait(&ring->uring, 1);
 	else
 		result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &limit, NULL);

@@ -71,14 +71,14 @@ bool conn_begin(const struct listener *listener, int fd)
 
 void conn_wake(struct conn *c)
 {
-	struct shard *shard = c->shard;
+	struct conn_line *line = c->state == CONN_RELAY ? &c->shard->running : &c->shard->others;
 
 	if (c->is_ready)
 		return;
 	c->is_ready = true;
 	c->ready_next = NULL;
-	*shard->ready_end = c;
-	shard->ready_end = &c->ready_next;
+	*line->end = c;
+	line->end = &c->ready_next;
 }
 
 void conn_stop(struct conn *c, enum reason reason)
@@ -220,29 +220,47 @@ static void conn_free(struct conn *c)
 static void conn_advance(struct conn *c)
 {
 	for (;;) {
-		enum conn_state next = conn_steps[c->state].run(c);
+		enum conn_state last = (enum conn_state)c->state, next = conn_steps[last].run(c);
 
-		if (next == c->state)
+		if (next == last)
 			return;
-		CHECK(conn_steps[c->state].may_follow & BIT(next));
+		CHECK(conn_steps[last].may_follow & BIT(next));
 		c->state = (uint8_t)next;
 		c->is_entered = false;
 		if (next == CONN_FREE) {
 			conn_free(c);
 			return;
 		}
+		/* To end it costs more than an exchange: behind those that run. */
+		if (last == CONN_RELAY) {
+			conn_wake(c);
+			return;
+		}
 	}
+}
+
+static void advance_line(struct conn_line *line)
+{
+	while (line->first) {
+		struct conn *c = line->first;
+
+		line->first = c->ready_next;
+		if (!line->first)
+			line->end = &line->first;
+		c->is_ready = false;
+		conn_advance(c);
+	}
+}
+
+void conn_advance_running(struct shard *shard)
+{
+	advance_line(&shard->running);
 }
 
 void conn_advance_ready(struct shard *shard)
 {
-	while (shard->ready) {
-		struct conn *c = shard->ready;
-
-		shard->ready = c->ready_next;
-		if (!shard->ready)
-			shard->ready_end = &shard->ready;
-		c->is_ready = false;
-		conn_advance(c);
+	while (shard->running.first || shard->others.first) {
+		advance_line(&shard->running);
+		advance_line(&shard->others);
 	}
 }

@@ -12,8 +12,9 @@
 /* A round trip to the other side of the world, and then some. */
 enum { HELLO_GRACE_MS = 300 };
 
-/* Of each turn, for TLS handshakes: what runs must not feel a storm of them. */
-enum { HANDSHAKES_US = 500 };
+/* Of each turn, for all that comes and goes while TLS handshakes wait: what runs must not feel a
+ * storm of them. */
+enum { HANDSHAKES_US = 600 };
 
 static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 {
@@ -29,7 +30,8 @@ static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 		.next_id = plan->first_id ? plan->first_id
 	                                  : ((uint64_t)plan->index << SESSION_ID_BITS) + 1,
 	};
-	shard->ready_end = &shard->ready;
+	shard->running.end = &shard->running.first;
+	shard->others.end = &shard->others.first;
 	list_init(&shard->all);
 	list_init(&shard->listeners);
 	list_init(&shard->pending);
@@ -206,16 +208,17 @@ static void shard_review_listeners(struct shard *shard)
 /* Those that found no buffer get their turn as buffers are lent: as many as are. */
 static void shard_feed_starved(struct shard *shard)
 {
+	if (list_is_empty(&shard->starved))
+		return;
 	bufring_lend(&shard->buffers, true);
 	for (uint32_t n = shard->buffers.lending.lent; n > 0 && !list_is_empty(&shard->starved);
 	     n--)
 		conn_wake(container_of(list_take(&shard->starved), struct conn, in_starved));
-	conn_advance_ready(shard);
 }
 
 static uint64_t shard_wait_ms(const struct shard *shard)
 {
-	if (shard->ready || !list_is_empty(&shard->handshakes) ||
+	if (shard->running.first || shard->others.first || !list_is_empty(&shard->handshakes) ||
 	    (!list_is_empty(&shard->starved) && shard->buffers.lending.lent > 0))
 		return 0;
 	return wheel_next_ms(&shard->wheel, clock_ms());
@@ -237,14 +240,9 @@ static bool shard_spin(struct shard *shard)
 	return ring_spin(&shard->ring, wait_ms < us / 1000 ? (uint32_t)wait_ms * 1000 : us);
 }
 
-/* Behind all that runs, at least one, and no longer than their share. */
-static void shard_serve_handshakes(struct shard *shard)
+/* At least one, whatever is left of the share. */
+static void shard_serve_handshakes(struct shard *shard, uint64_t until_us)
 {
-	uint64_t until_us;
-
-	if (list_is_empty(&shard->handshakes))
-		return;
-	until_us = clock_us() + HANDSHAKES_US;
 	do {
 		struct conn *c = container_of(list_take(&shard->handshakes), struct conn,
 		                              in_handshakes);
@@ -255,6 +253,32 @@ static void shard_serve_handshakes(struct shard *shard)
 	} while (!list_is_empty(&shard->handshakes) && clock_us() < until_us);
 }
 
+/* Before the turn's end. */
+static void shard_submit(struct shard *shard)
+{
+	bufring_lend(&shard->buffers, false);
+	ring_submit(&shard->ring);
+}
+
+/* Those that come and go, behind all that runs. While handshakes wait, what runs has its output
+ * sent before any of this is done: else it would wait for the end of the turn. */
+static void shard_serve_others(struct shard *shard)
+{
+	uint64_t until_us = clock_us() + HANDSHAKES_US;
+	bool     is_pressed = !list_is_empty(&shard->handshakes);
+
+	if (is_pressed)
+		shard_submit(shard);
+	conn_advance_ready(shard);
+	shard_feed_starved(shard);
+	conn_advance_ready(shard);
+	if (list_is_empty(&shard->handshakes))
+		return;
+	if (!is_pressed)
+		shard_submit(shard);
+	shard_serve_handshakes(shard, until_us);
+}
+
 bool shard_turn(struct shard *shard)
 {
 	if (!shard_spin(shard) && ring_wait(&shard->ring, shard_wait_ms(shard)) < 0)
@@ -262,10 +286,10 @@ bool shard_turn(struct shard *shard)
 	shard->now_ms = clock_ms();
 	shard->was_busy = ring_reap(&shard->ring) > 0;
 	wheel_expire(&shard->wheel, shard->now_ms, on_timer, shard);
-	conn_advance_ready(shard);
-	if (!list_is_empty(&shard->starved))
-		shard_feed_starved(shard);
-	shard_serve_handshakes(shard);
+	conn_advance_running(shard);
+	shard_feed_starved(shard);
+	conn_advance_running(shard);
+	shard_serve_others(shard);
 	shard_review_listeners(shard);
 	bufring_lend(&shard->buffers, false);
 	GAUGE_SET(shard->gauges.leases_in_use, shard->buffers.leased);

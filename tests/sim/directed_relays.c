@@ -71,6 +71,66 @@ static void busy_poll_looks_only_behind_what_has_just_moved(void)
 	close_world();
 }
 
+/* ------------------------------------------------------------------ who goes first */
+
+static struct conn *watched;
+static int (*true_dial)(struct sock *sock, const struct addr *to);
+
+static int dial_behind_watched(struct sock *sock, const struct addr *to)
+{
+	EXPECT(watched->upstream.output.busy);
+	return true_dial(sock, to);
+}
+
+static void sessions_that_run_go_ahead_of_those_that_come(void)
+{
+	struct span  hello = hello_of(SAYS_A);
+	struct sock *running, *coming;
+
+	open_world(copying(CONF_ZERO_COPY_OFF));
+	running = connect_saying(SAYS_A);
+	watched = world_conn(running);
+	coming = world_connect((struct stream){hello.data, (uint32_t)hello.len, 1000});
+	settle();
+	pump(running, server_of(running), 10); /* its receive is the younger now, and lands later */
+	true_dial = kernel.dial;
+	kernel.dial = dial_behind_watched;
+	peer_send(coming, (uint32_t)hello.len);
+	peer_send(running, 10);
+	world_turn();
+	EXPECT(world.dial_count == 2);
+	kernel.dial = true_dial;
+	settle();
+	finish(coming);
+	finish(running);
+	close_world();
+}
+
+static void sessions_that_run_go_ahead_of_those_that_leave(void)
+{
+	struct shard *shard = &world.shard;
+	struct sock  *running, *leaving;
+
+	open_world(copying(CONF_ZERO_COPY_OFF));
+	leaving = connect_saying(SAYS_A);
+	running = connect_saying(SAYS_A);
+	pump(running, server_of(running), 10);
+	watched = world_conn(running);
+	peer_finish(leaving);
+	settle();
+	peer_finish(server_of(leaving));
+	peer_send(running, 10);
+	EXPECT(ring_wait(&shard->ring, 0) == 0);
+	EXPECT(ring_reap(&shard->ring) == 2);
+	conn_advance_running(shard);
+	EXPECT(watched->upstream.output.busy);
+	EXPECT(slab_in_use(&shard->conns) == 2);
+	conn_advance_ready(shard);
+	EXPECT(slab_in_use(&shard->conns) == 1);
+	finish(running);
+	close_world();
+}
+
 static void a_server_may_speak_first_where_no_hello_is_read(void)
 {
 	struct sock *client;
@@ -319,6 +379,8 @@ const struct directed directed_relays[] = {
 	DIRECTED(every_strategy_relays_all_bytes),
 	DIRECTED(an_idle_tunnel_holds_no_buffer_and_no_pipe),
 	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
+	DIRECTED(sessions_that_run_go_ahead_of_those_that_come),
+	DIRECTED(sessions_that_run_go_ahead_of_those_that_leave),
 	DIRECTED(a_server_may_speak_first_where_no_hello_is_read),
 	DIRECTED(writability_seen_before_the_short_sends_completion_is_not_lost),
 	DIRECTED(a_watch_that_the_kernel_ended_is_renewed),

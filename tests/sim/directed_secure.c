@@ -407,7 +407,7 @@ static void storm(uint64_t look_us, int most)
 
 static void a_storm_of_handshakes_is_served_in_order_within_its_share_of_a_turn(void)
 {
-	storm(250, 2);
+	storm(300, 2);
 }
 
 static void however_long_a_handshake_takes_each_turn_serves_one(void)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct watch {
@@ -21,6 +22,13 @@ static void on_event(struct op *op, int res, unsigned flags)
 {
 	(void)flags;
 	container_of(op, struct watch, op)->res = res;
+}
+
+static void on_nothing(struct op *op, int res, unsigned flags)
+{
+	(void)op;
+	(void)res;
+	(void)flags;
 }
 
 static bool watch_init(struct watch *watch)
@@ -97,6 +105,53 @@ TEST(spinning_finds_what_is_there_already)
 		EXPECT_EQ(ring_reap(&watch.ring), 1);
 	}
 	watch_fini(&watch);
+}
+
+TEST(what_is_submitted_happens_ahead_of_the_wait)
+{
+	struct watch watch;
+	struct op    send;
+	int          ends[2];
+	char         byte = 0;
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	if (watch_init(&watch)) {
+		op_init(&send, on_nothing);
+		ring_send(&watch.ring, &send, ends[0], "x", 1, false);
+		EXPECT(read(ends[1], &byte, 1) < 0);
+		ring_submit(&watch.ring);
+		EXPECT(read(ends[1], &byte, 1) == 1 && byte == 'x');
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+	}
+	watch_fini(&watch);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* A send completes as it is submitted, what another end brings does when the kernel is entered to
+ * wait. */
+TEST(a_completion_at_hand_hides_no_other)
+{
+	struct watch watch;
+	struct op    send;
+	uint64_t     one = 1;
+	int          ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	for (int i = 0; i < 2; i++) {
+		if (watch_init(&watch)) {
+			op_init(&send, on_nothing);
+			ring_send(&watch.ring, &send, ends[0], "x", 1, false);
+			ring_submit(&watch.ring);
+			EXPECT(write(watch.fd, &one, sizeof(one)) == sizeof(one));
+			EXPECT_EQ(ring_wait(&watch.ring, i == 0 ? 0 : 10000), 0);
+			EXPECT_EQ(ring_reap(&watch.ring), 2);
+			EXPECT(!watch.op.busy && !send.busy);
+		}
+		watch_fini(&watch);
+	}
+	close(ends[0]);
+	close(ends[1]);
 }
 
 int main(void)

@@ -144,7 +144,8 @@ static void begin(void)
 	memset(&conn, 0, sizeof(conn));
 	memset(&script, 0, sizeof(script));
 	shard.records_size = RECORDS_SIZE;
-	shard.ready_end = &shard.ready;
+	shard.running.end = &shard.running.first;
+	shard.others.end = &shard.others.first;
 	EXPECT(slab_init(&shard.secures, sizeof(struct secure), 1));
 	EXPECT(slab_init(&shard.records, RECORDS_SIZE, 2));
 	EXPECT_EQ(ring_init(&shard.ring, 64, false), 0);
