@@ -68,6 +68,9 @@ int sock_local(int fd, struct addr *local);
 /* Bytes at once, without waiting: count or -errno (-EAGAIN). Never raises SIGPIPE. */
 MUST_CHECK ssize_t sock_send_now(int fd, const void *data, size_t len);
 
+/* What is there, without waiting: count, 0 at the end, or -errno (-EAGAIN). */
+MUST_CHECK ssize_t sock_recv_now(int fd, void *data, size_t size);
+
 /* True if a send would take at least a byte now, or fail at once. */
 bool sock_is_writable(int fd);
 

@@ -17,6 +17,9 @@ enum {
 	/* A receive buffer's worth of plaintext in records of its own, and two records more: one
 	 * kept inside the session, one to write into. */
 	SECURE_RECORDS_EXTRA = 2 * TLS_RECORD_WIRE_MAX,
+	/* What a flow in TLS reads besides, when its receive buffer came full: with that one about
+	 * the most that the kernel makes one segment of. */
+	SECURE_MORE_MAX = 3 * TLS_RECORD_MAX,
 };
 
 struct secure {
@@ -65,6 +68,9 @@ MUST_CHECK enum tls_result secure_read(struct conn *c, struct side *side, struct
 
 /* There is something to read without receiving. */
 bool secure_has_more(const struct secure *secure);
+
+/* The output has room for *len* bytes of plaintext. */
+bool secure_has_room(const struct conn *c, const struct side *side, uint32_t len);
 
 /* Encrypts: TLS_DONE, TLS_FULL (what was taken is off *plain*) or TLS_FAILED. */
 MUST_CHECK enum tls_result secure_write(struct conn *c, struct side *side, struct span *plain);

@@ -252,6 +252,13 @@ ssize_t sock_send_now(int fd, const void *data, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+ssize_t sock_recv_now(int fd, void *data, size_t size)
+{
+	ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
 bool sock_is_writable(int fd)
 {
 	struct pollfd item = {.fd = fd, .events = POLLOUT};

@@ -173,6 +173,44 @@ static enum flow_verdict flow_after_write(struct conn *c, struct flow *flow, str
 	return FLOW_GOES_ON;
 }
 
+/* Of a source in bulk: what is there already, into memory that serves only for this call. What is
+ * not a count of bytes is noted as what a receive would have said, for its turn. */
+static struct span flow_take_more(struct conn *c, struct flow *flow, struct side *from)
+{
+	struct shard *shard = c->shard;
+	ssize_t       n;
+
+	_Static_assert((int)SECURE_MORE_MAX <= (int)HELLO_LARGE_SIZE, "it fits into the scratch");
+	if (!flow->was_full || from->input.busy || (from->facts & SIDE_INPUT))
+		return span_of(NULL, 0);
+	n = sock_recv_now(from->fd, shard->scratch, SECURE_MORE_MAX);
+	if (n > 0)
+		return span_of(shard->scratch, (size_t)n);
+	if (n != -EAGAIN && n != -EINTR) {
+		from->input_res = (int32_t)n;
+		from->facts |= SIDE_INPUT;
+	}
+	return span_of(NULL, 0);
+}
+
+/* Fewer, larger sends cost less: more of a plain source's bytes behind those just encrypted. */
+static void flow_encrypt_more(struct conn *c, struct flow *flow, struct side *from, struct side *to)
+{
+	struct span plain;
+
+	if (!to->secure || from->secure || flow->held > 0 || flow->has_ended ||
+	    !secure_has_room(c, to, SECURE_MORE_MAX))
+		return;
+	plain = flow_take_more(c, flow, from);
+	if (plain.len == 0)
+		return;
+	flow->held = (uint32_t)plain.len;
+	if (secure_write(c, to, &plain) == TLS_DONE)
+		flow_wrote(c, flow, flow->held);
+	else
+		flow_lose(c, flow, to);
+}
+
 /* Into the output of *to*, which is empty; all of it is sent before more is read. */
 static enum flow_verdict flow_encrypt(struct conn *c, struct flow *flow, struct side *to)
 {
@@ -338,6 +376,24 @@ static enum flow_verdict flow_after_fill(struct conn *c, struct flow *flow, stru
 	return FLOW_GOES_ON;
 }
 
+/* The same the other way round: behind the *len* bytes that are in *plain* already. */
+static enum tls_result flow_decrypt_more(struct conn *c, struct flow *flow, struct side *from,
+                                         uint8_t *plain, uint32_t *len)
+{
+	uint32_t        room = c->shard->records_size - *len, got;
+	struct span     received;
+	enum tls_result result;
+
+	if (room < SECURE_MORE_MAX + 2 * TLS_RECORD_MAX)
+		return TLS_MORE;
+	received = flow_take_more(c, flow, from);
+	if (received.len == 0)
+		return TLS_MORE;
+	result = secure_read(c, from, received, plain + *len, room, &got);
+	*len += got;
+	return result;
+}
+
 /* What came from a side that speaks TLS: plaintext to be held, or its end. */
 static enum flow_verdict flow_decrypt(struct conn *c, struct flow *flow, struct side *from,
                                       struct span received)
@@ -347,6 +403,8 @@ static enum flow_verdict flow_decrypt(struct conn *c, struct flow *flow, struct 
 	enum tls_result result;
 
 	result = secure_read(c, from, received, plain, c->shard->records_size, &len);
+	if (result == TLS_MORE && received.len > 0)
+		result = flow_decrypt_more(c, flow, from, plain, &len);
 	if (len > 0) {
 		flow->hold = FLOW_RECORDS;
 		flow->stall = plain;
@@ -386,6 +444,7 @@ static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, s
 	if (c->relay == 0)
 		c->relay = COUNTERS_COPY + 1;
 	c->active_ms = c->shard->now_ms;
+	flow->was_full = (uint32_t)from->input_res == c->shard->buffers.size;
 	if (from->secure) {
 		enum flow_verdict verdict = flow_decrypt(
 			c, flow, from,
@@ -398,7 +457,6 @@ static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, s
 	flow->lease = lease;
 	flow->offset = 0;
 	flow->held = (uint32_t)from->input_res;
-	flow->was_full = flow->held == c->shard->buffers.size;
 	return FLOW_GOES_ON;
 }
 
@@ -475,12 +533,14 @@ static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct
 			return;
 		if (flow->has_ended)
 			return;
-		if (flow->held > 0)
+		if (flow->held > 0) {
 			verdict = flow_write(c, flow, from, to);
-		else if (flow->has_eof)
+			flow_encrypt_more(c, flow, from, to);
+		} else if (flow->has_eof) {
 			verdict = flow_end(c, flow, from, to);
-		else
+		} else {
 			verdict = flow_read(c, flow, from, rounds++ < ROUNDS_MAX);
+		}
 	}
 }
 

@@ -225,6 +225,13 @@ enum tls_result secure_read(struct conn *c, struct side *side, struct span recei
 	return result;
 }
 
+bool secure_has_room(const struct conn *c, const struct side *side, uint32_t len)
+{
+	uint32_t used = side->secure->output ? side->secure->output_end : 0;
+
+	return tls_session_wire_size(len) <= c->shard->records_size - used;
+}
+
 enum tls_result secure_write(struct conn *c, struct side *side, struct span *plain)
 {
 	struct tls_output output = output_open(c, side);

@@ -80,6 +80,21 @@ ssize_t sock_send_now(int fd, const void *data, size_t len)
 	return (ssize_t)len;
 }
 
+ssize_t sock_recv_now(int fd, void *data, size_t size)
+{
+	struct sock *sock = kernel_sock(fd);
+	uint32_t     n = min_u32(sock_unread(sock), (uint32_t)size);
+
+	if (kernel_fault())
+		return kernel_chance(2) ? -EAGAIN : -EINTR;
+	if (n == 0)
+		return sock->is_dead || sock->fin_in ? sock_read_end(sock) : -EAGAIN;
+	n = kernel_some(n);
+	sock_read(sock, data, n);
+	trace("fd %d: %u more received", fd, n);
+	return n;
+}
+
 bool sock_is_writable(int fd)
 {
 	return (sock_poll_mask(kernel_sock(fd)) & (POLLOUT | POLLERR | POLLHUP)) != 0;

@@ -240,6 +240,9 @@ uint32_t sock_said(const struct sock *sock);
 /* Its end was told, and the proxy has read that. */
 bool sock_has_said_end(const struct sock *sock);
 
+/* Behind the last byte: 0 = a clean end, or -errno; now the proxy knows of it. */
+int sock_read_end(struct sock *sock);
+
 /* What an actor does to its end. */
 void     peer_send(struct sock *sock, uint32_t n); /* at most what fits */
 void     peer_finish(struct sock *sock);

@@ -130,17 +130,13 @@ static void post_with_buffer(struct request *request, int res, int buffer)
 
 static void recv_end(struct request *request, struct sock *sock)
 {
-	int error = sock->fin_in ? 0 : sock_error(sock);
+	int error = sock_read_end(sock);
 
-	if (sock->fin_in)
-		sock->fin_read = true;
-	else
-		sock->is_reset_read = true;
 	/* Kernels differ in whether an end of file uses up a buffer. */
 	if (error == 0 && kernel_chance(8))
 		post_with_buffer(request, 0, buffer_take(request->buffers));
 	else
-		post(request, -error, 0);
+		post(request, error, 0);
 }
 
 static void try_recv(struct request *request, bool is_submission)

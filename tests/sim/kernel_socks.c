@@ -195,6 +195,16 @@ int sock_error(struct sock *sock)
 	return error;
 }
 
+int sock_read_end(struct sock *sock)
+{
+	if (sock->fin_in) {
+		sock->fin_read = true;
+		return 0;
+	}
+	sock->is_reset_read = true;
+	return -sock_error(sock);
+}
+
 void sock_syn(struct sock *sock)
 {
 	sock->is_deferred = false;

@@ -78,6 +78,11 @@ enum tls_result tls_session_refuse(struct tls_session *session, enum alert alert
 	return play(NULL, output, NULL);
 }
 
+uint32_t tls_session_wire_size(uint32_t len)
+{
+	return 2 * len;
+}
+
 void tls_session_free(struct tls_session *session)
 {
 	session->freed++;
@@ -263,6 +268,17 @@ TEST(what_was_sent_makes_room_for_what_comes)
 	says(1000, TLS_DONE); /* writes behind the buffer's end, if nothing has moved */
 	EXPECT_EQ(side->secure->output_start, 0);
 	EXPECT_EQ(side->secure->output_end, RECORDS_SIZE);
+	end();
+}
+
+TEST(room_is_what_is_left_for_bytes_as_records)
+{
+	begin();
+	EXPECT(secure_has_room(&conn, side, RECORDS_SIZE / 2));
+	EXPECT(!secure_has_room(&conn, side, RECORDS_SIZE / 2 + 1));
+	says(100, TLS_DONE);
+	EXPECT(secure_has_room(&conn, side, RECORDS_SIZE / 2 - 50));
+	EXPECT(!secure_has_room(&conn, side, RECORDS_SIZE / 2 - 49));
 	end();
 }
 
