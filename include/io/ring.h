@@ -23,6 +23,7 @@ struct op {
 
 struct ring {
 	struct io_uring uring;
+	bool            receives_many; /* ring_recv_many may be used: Linux 6.17 */
 };
 
 struct bufring;
@@ -43,6 +44,13 @@ void op_init(struct op *op, void (*done)(struct op *op, int res, unsigned flags)
 /* Receives at most *max* bytes into a buffer of *buffers* (the completion tells which); waits for
  * data. */
 void ring_recv(struct ring *ring, struct op *op, int fd, struct bufring *buffers, uint32_t max);
+
+/* The same again and again, each time with a completion and a buffer of its own, until *limit* bytes
+ * have come (the last receive may bring more than were left of them), or an end or an error has; all
+ * but the last completion have F_MORE. So less than *limit* and one buffer more can come ahead of
+ * whoever takes them. Saves arming a receive for each small message. */
+void ring_recv_many(struct ring *ring, struct op *op, int fd, struct bufring *buffers,
+                    uint32_t limit);
 
 /* Sends. *wait*: park until the socket can take a byte (for a connecting socket: until the
  * connect's outcome is known, which the completion then carries); else one try, -EAGAIN or a short

@@ -1,8 +1,8 @@
 /*
  * flow: one direction of a session: bytes from one side to the other, all of them, once, in order.
  *
- * Owns no operation; holds at most one lease, stall buffer or pipe. It reads only when it holds
- * nothing, so that a slow reader holds back its writer. Small exchanges are copied; a direction
+ * Owns no operation; holds at most one lease, stall buffer or pipe. It asks for more only when it
+ * holds nothing, so that a slow reader holds back its writer. Small exchanges are copied; a direction
  * that turned out to be bulk is spliced through a pooled pipe and goes back to copying when it
  * falls quiet. Where a side speaks TLS it decrypts and encrypts on the way and never splices. End
  * of file is passed on as shutdown(SHUT_WR) behind the last byte.

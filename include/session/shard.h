@@ -56,7 +56,7 @@ struct shard {
 	struct list      stalled;    /* conn.in_stalled: a slow reader's bytes are in a pipe */
 	struct slab      conns, names;
 	struct slab      hellos_small, hellos_large;
-	struct slab      stalls; /* what a slow reader has not taken yet, buffer_size each */
+	struct slab      stalls; /* what a slow reader has not taken yet, shard_stall_size each */
 	struct slab big_stalls;  /* what was in a pipe that another needed, PIPE_FILL_MAX each */
 	struct slab secures;     /* of sides that speak TLS */
 	struct slab records;     /* their input, output and plaintext, shard_records_size each */
@@ -105,6 +105,9 @@ struct shard_plan {
 	struct log_port    *log;
 	uint64_t            seed;
 };
+
+/* Bytes of one buffer of shard.stalls: all that a receive of many may bring. */
+uint32_t shard_stall_size(const struct worker_sizes *sizes);
 
 /* Bytes of one buffer of shard.records. */
 uint32_t shard_records_size(const struct worker_sizes *sizes);

@@ -2,8 +2,8 @@
  * side: one socket of a connection, the operations in flight on it and what they reported.
  *
  * Completions only note facts here and wake the connection; conn and flow decide. At most one input
- * (a receive, a poll or a splice in), one output (a send or a splice out) and one watch for
- * writability at a time.
+ * (a receive of one or of many, a poll or a splice in), one output (a send or a splice out) and one
+ * watch for writability at a time.
  */
 #ifndef SESSION_SIDE_H
 #define SESSION_SIDE_H
@@ -19,14 +19,16 @@ enum side_fact {
 	SIDE_INPUT = BIT(0),    /* input landed: input_res, lease */
 	SIDE_OUTPUT = BIT(1),   /* output landed: output_res */
 	SIDE_WRITABLE = BIT(2), /* an edge of writability since the last send began; sticky */
+	SIDE_BEHIND = BIT(3),   /* behind that input the last of a receive of many: behind_* */
 };
 
 struct side {
 	struct op      input, output, writable;
 	struct secure *secure; /* its TLS; NULL = plain bytes */
 	int            fd;     /* -1 = none */
-	int32_t        input_res, output_res;
+	int32_t        input_res, output_res, behind_res;
 	uint16_t       lease; /* the buffer that input filled, BUFRING_NONE = none */
+	uint16_t       behind_lease;
 	uint8_t        facts; /* enum side_fact */
 	bool           is_upstream : 1;
 	bool is_blocked : 1;   /* its last output came back short: no more before SIDE_WRITABLE */
@@ -38,6 +40,8 @@ struct side {
 void side_init(struct side *side, bool is_upstream);
 
 void side_recv(struct conn *c, struct side *side, uint32_t max);
+/* Less than two buffers in all, in any number of pieces; where the kernel cannot do that, one. */
+void side_recv_many(struct conn *c, struct side *side);
 void side_poll_readable(struct conn *c, struct side *side);
 void side_splice_in(struct conn *c, struct side *side, int pipe_fd);
 void side_send(struct conn *c, struct side *side, const void *data, uint32_t len, bool wait);
@@ -66,7 +70,11 @@ void side_cancel(struct conn *c, struct side *side);
  * now. */
 bool side_is_fatal(int64_t res);
 
-/* Forgets input that nobody will look at, giving its buffer back. */
+/* The input that has landed was looked at, and its buffer is somebody else's: what is behind it
+ * comes next. */
+void side_next_input(struct side *side);
+
+/* Forgets input that nobody will look at, giving its buffers back. */
 void side_drop_input(struct conn *c, struct side *side);
 
 #endif

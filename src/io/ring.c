@@ -8,6 +8,33 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+/* Receives until *limit* bytes have come; where sqe->optlen is not known yet it is called file_index,
+ * and a receive that names one is refused. */
+static void prepare_recv_many(struct io_uring_sqe *sqe, int fd, unsigned group, uint32_t limit)
+{
+	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = (uint16_t)group;
+	sqe->file_index = limit;
+}
+
+/* One that names no file is refused for that, or for its limit. 0 or -errno. */
+static int learn_recv_many(struct ring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int                  result;
+
+	prepare_recv_many(io_uring_get_sqe(&ring->uring), -1, 0, 1);
+	result = io_uring_submit_and_wait(&ring->uring, 1);
+	if (result >= 0)
+		result = io_uring_wait_cqe(&ring->uring, &cqe);
+	if (result < 0)
+		return result;
+	ring->receives_many = cqe->res == -EBADF;
+	io_uring_cqe_seen(&ring->uring, cqe);
+	return 0;
+}
+
 int ring_init(struct ring *ring, unsigned entries, bool spins)
 {
 	struct io_uring_params params = {
@@ -25,6 +52,8 @@ int ring_init(struct ring *ring, unsigned entries, bool spins)
 		return result;
 	MAPPED();
 	result = io_uring_register_iowq_max_workers(&ring->uring, workers);
+	if (result == 0)
+		result = learn_recv_many(ring);
 	if (result < 0) {
 		ring_fini(ring);
 		return result;
@@ -78,6 +107,15 @@ void ring_recv(struct ring *ring, struct op *op, int fd, struct bufring *buffers
 	io_uring_prep_recv(sqe, fd, NULL, max, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = bufring_group(buffers);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_recv_many(struct ring *ring, struct op *op, int fd, struct bufring *buffers,
+                    uint32_t limit)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	prepare_recv_many(sqe, fd, bufring_group(buffers), limit);
 	io_uring_sqe_set_data(sqe, op);
 }
 

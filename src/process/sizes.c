@@ -308,9 +308,8 @@ void sizes_describe(const struct sizes *sizes, char *text, size_t size)
 	uint64_t buffers = (uint64_t)sizes->workers * worker->recv_buffers * worker->buffer_size;
 	uint64_t pipes = (uint64_t)sizes->workers * worker->pipe_pool * worker->pipe_size;
 	uint32_t secure = SHARD_RECORDS_PER_SIDE * shard_records_size(worker);
-	uint32_t stall = worker->pipe_pool > 0 && worker->buffer_size < PIPE_FILL_MAX
-	                         ? PIPE_FILL_MAX
-	                         : worker->buffer_size;
+	uint32_t stall = max_u32(shard_stall_size(worker),
+	                         worker->pipe_pool > 0 ? PIPE_FILL_MAX : 0);
 
 	snprintf(text, size,
 	         "penstock: %" PRIu32 " workers, at most %" PRIu32 " connections; %" PRIu64

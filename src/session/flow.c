@@ -343,10 +343,12 @@ static enum flow_verdict flow_await_input(struct conn *c, struct flow *flow, str
 {
 	/* Waiting, it holds nothing: the pipe may serve another. */
 	flow_release(c, flow);
-	if (flow->mode == FLOW_COPY)
-		side_recv(c, from, c->shard->buffers.size);
-	else
+	if (flow->mode != FLOW_COPY)
 		side_poll_readable(c, from);
+	else if (from->secure || flow->was_full)
+		side_recv(c, from, c->shard->buffers.size); /* large, or more than fits behind it */
+	else
+		side_recv_many(c, from);
 	return FLOW_WAITS;
 }
 
@@ -417,38 +419,28 @@ static enum flow_verdict flow_decrypt(struct conn *c, struct flow *flow, struct 
 	return result == TLS_FULL && len == 0 ? FLOW_WAITS : FLOW_GOES_ON;
 }
 
-/* An end without close_notify: what came before may be all, or not. */
-static void flow_note_truncation(struct side *from)
+static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, struct side *from,
+                                            int32_t n, uint16_t lease)
 {
-	if (from->secure && from->input_res == 0)
-		from->secure->is_truncated = true;
-}
-
-static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, struct side *from)
-{
-	uint16_t lease = from->lease;
-
-	from->lease = BUFRING_NONE;
-	if (from->input_res == -ENOBUFS) {
+	if (n == -ENOBUFS) {
 		conn_starve(c);
 		return FLOW_WAITS;
 	}
-	if (from->input_res == -EAGAIN || from->input_res == -EINTR)
+	if (n == -EAGAIN || n == -EINTR)
 		return FLOW_GOES_ON;
-	if (from->input_res <= 0) {
-		if (lease != BUFRING_NONE)
-			bufring_give_back(&c->shard->buffers, lease);
-		flow_note_truncation(from);
-		return flow_source_over(c, flow, from, from->input_res);
+	if (n <= 0) {
+		/* An end without close_notify: what came before may be all, or not. */
+		if (from->secure && n == 0)
+			from->secure->is_truncated = true;
+		return flow_source_over(c, flow, from, n);
 	}
 	if (c->relay == 0)
 		c->relay = COUNTERS_COPY + 1;
 	c->active_ms = c->shard->now_ms;
-	flow->was_full = (uint32_t)from->input_res == c->shard->buffers.size;
+	flow->was_full = (uint32_t)n == c->shard->buffers.size;
 	if (from->secure) {
 		enum flow_verdict verdict = flow_decrypt(
-			c, flow, from,
-			span_of(bufring_data(&c->shard->buffers, lease), (size_t)from->input_res));
+			c, flow, from, span_of(bufring_data(&c->shard->buffers, lease), (size_t)n));
 
 		bufring_give_back(&c->shard->buffers, lease);
 		return verdict;
@@ -456,24 +448,27 @@ static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, s
 	flow->hold = FLOW_LEASE;
 	flow->lease = lease;
 	flow->offset = 0;
-	flow->held = (uint32_t)from->input_res;
+	flow->held = (uint32_t)n;
 	return FLOW_GOES_ON;
 }
 
 /* Input has landed: in SPLICE mode a poll, in URING_SPLICE mode a poll or a splice. */
 static enum flow_verdict flow_take_input(struct conn *c, struct flow *flow, struct side *from)
 {
-	from->facts &= (uint8_t)~SIDE_INPUT;
+	int32_t  res = from->input_res;
+	uint16_t lease = from->lease;
+
+	side_next_input(from);
 	switch ((enum flow_mode)flow->mode) {
 	case FLOW_COPY:
-		return flow_take_received(c, flow, from);
+		return flow_take_received(c, flow, from, res, lease);
 	case FLOW_SPLICE:
 		flow->is_readable = true;
 		return FLOW_GOES_ON;
 	case FLOW_URING_SPLICE:
 		if (flow->is_filling) {
 			flow->is_filling = false;
-			return flow_after_fill(c, flow, from, from->input_res);
+			return flow_after_fill(c, flow, from, res);
 		}
 		flow->is_readable = true;
 		return FLOW_GOES_ON;
@@ -484,10 +479,10 @@ static enum flow_verdict flow_take_input(struct conn *c, struct flow *flow, stru
 static enum flow_verdict flow_read(struct conn *c, struct flow *flow, struct side *from,
                                    bool may_fill)
 {
-	if (from->input.busy)
-		return FLOW_WAITS;
 	if (from->facts & SIDE_INPUT)
 		return flow_take_input(c, flow, from);
+	if (from->input.busy)
+		return FLOW_WAITS;
 	if (from->secure && from->secure->has_failed) {
 		if (!secure_flush(c, from)) /* the alert that tells it why */
 			return FLOW_WAITS;
@@ -544,22 +539,43 @@ static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct
 	}
 }
 
-/* A receive that was begun before *to* had something to send (an answer to a KeyUpdate, say) lands
- * although nothing is read now: its buffer must not wait for a slow reader. */
-static void flow_free_lease(struct conn *c, struct flow *flow, struct side *from)
+/* Behind what a slow reader has not taken. It fits: all of it is of one receive of many. */
+static void flow_append(struct conn *c, struct flow *flow, struct side *from)
 {
-	if (from->input.busy || from->lease == BUFRING_NONE)
-		return;
-	if (flow->has_ended) {
+	uint32_t end = flow->offset + flow->held, n = (uint32_t)from->input_res;
+
+	CHECK(flow->hold == FLOW_STALL && end + n <= shard_stall_size(&c->shard->sizes));
+	memcpy(flow->stall + end, bufring_data(&c->shard->buffers, from->lease), n);
+	bufring_give_back(&c->shard->buffers, from->lease);
+	side_next_input(from);
+	flow->held += n;
+}
+
+/* Bytes land also while nothing is read: of a receive of many, or of one that was begun before *to*
+ * had something to send (an answer to a KeyUpdate, say). Their buffers may wait for a send that is
+ * under way, as its own does, not for a slow reader. */
+static void flow_keep_input(struct conn *c, struct flow *flow, struct side *from,
+                            const struct side *to)
+{
+	if (flow->has_ended)
 		side_drop_input(c, from);
+	if (from->lease == BUFRING_NONE)
 		return;
+	c->active_ms = c->shard->now_ms;
+	if (to->output.busy && !to->secure)
+		return;
+	while (from->lease != BUFRING_NONE) {
+		if (flow->held > 0) {
+			flow_append(c, flow, from);
+		} else {
+			(void)flow_take_input(c, flow, from);
+			flow_stall(c, flow);
+		}
 	}
-	(void)flow_take_input(c, flow, from);
-	flow_stall(c, flow);
 }
 
 void flow_step(struct conn *c, struct flow *flow, struct side *from, struct side *to)
 {
 	flow_go(c, flow, from, to);
-	flow_free_lease(c, flow, from);
+	flow_keep_input(c, flow, from, to);
 }

@@ -43,6 +43,11 @@ static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 	sweep_init(&shard->sweep);
 }
 
+uint32_t shard_stall_size(const struct worker_sizes *sizes)
+{
+	return 2 * sizes->buffer_size;
+}
+
 uint32_t shard_records_size(const struct worker_sizes *sizes)
 {
 	return max_u32(sizes->buffer_size, HELLO_LARGE_SIZE) + SECURE_RECORDS_EXTRA;
@@ -62,7 +67,7 @@ static bool shard_init_slabs(struct shard *shard)
 	       slab_init(&shard->secures, sizeof(struct secure), 2 * count) &&
 	       slab_init(&shard->records, shard->records_size,
 	                 2 * SHARD_RECORDS_PER_SIDE * count) &&
-	       slab_init(&shard->stalls, shard->sizes.buffer_size, 2 * count) &&
+	       slab_init(&shard->stalls, shard_stall_size(&shard->sizes), 2 * count) &&
 	       slab_init(&shard->big_stalls, PIPE_FILL_MAX, 2 * count);
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 static struct conn *side_conn(struct side *side)
 {
@@ -22,14 +23,43 @@ static void side_landed(struct conn *c, const struct op *op)
 	conn_wake(c);
 }
 
+/* Of a receive of many, behind input that nobody has looked at: into one buffer where it fits. Where
+ * it does not, those two are more than a receive of many brings, so it was the last. */
+static void side_put_behind(struct conn *c, struct side *side, int res, uint16_t lease)
+{
+	struct bufring *buffers = &c->shard->buffers;
+
+	if (res > 0 && (uint32_t)(side->input_res + res) <= buffers->size) {
+		memcpy(bufring_data(buffers, side->lease) + side->input_res,
+		       bufring_data(buffers, lease), (size_t)res);
+		side->input_res += res;
+		bufring_give_back(buffers, lease);
+		return;
+	}
+	CHECK(!(side->facts & SIDE_BEHIND));
+	side->behind_res = res;
+	side->behind_lease = lease;
+	side->facts |= SIDE_BEHIND;
+}
+
 static void on_input(struct op *op, int res, unsigned flags)
 {
 	struct side *side = container_of(op, struct side, input);
 	struct conn *c = side_conn(side);
+	uint16_t     lease = bufring_lease(&c->shard->buffers, flags);
 
-	side->input_res = res;
-	side->lease = bufring_lease(&c->shard->buffers, flags);
-	side->facts |= SIDE_INPUT;
+	/* Kernels differ in whether an end of file uses up a buffer. */
+	if (res <= 0 && lease != BUFRING_NONE) {
+		bufring_give_back(&c->shard->buffers, lease);
+		lease = BUFRING_NONE;
+	}
+	if (side->facts & SIDE_INPUT) {
+		side_put_behind(c, side, res, lease);
+	} else {
+		side->input_res = res;
+		side->lease = lease;
+		side->facts |= SIDE_INPUT;
+	}
 	side_landed(c, op);
 }
 
@@ -58,7 +88,10 @@ static void on_writable(struct op *op, int res, unsigned flags)
 
 void side_init(struct side *side, bool is_upstream)
 {
-	*side = (struct side){.fd = -1, .lease = BUFRING_NONE, .is_upstream = is_upstream};
+	*side = (struct side){.fd = -1,
+	                      .lease = BUFRING_NONE,
+	                      .behind_lease = BUFRING_NONE,
+	                      .is_upstream = is_upstream};
 	op_init(&side->input, on_input);
 	op_init(&side->output, on_output);
 	op_init(&side->writable, on_writable);
@@ -68,6 +101,18 @@ void side_recv(struct conn *c, struct side *side, uint32_t max)
 {
 	c->inflight++;
 	ring_recv(&c->shard->ring, &side->input, side->fd, &c->shard->buffers, max);
+}
+
+void side_recv_many(struct conn *c, struct side *side)
+{
+	struct shard *shard = c->shard;
+
+	if (!shard->ring.receives_many) {
+		side_recv(c, side, shard->buffers.size);
+		return;
+	}
+	c->inflight++;
+	ring_recv_many(&shard->ring, &side->input, side->fd, &shard->buffers, shard->buffers.size);
 }
 
 void side_poll_readable(struct conn *c, struct side *side)
@@ -158,10 +203,22 @@ bool side_is_fatal(int64_t res)
 	return res < 0 && res != -EAGAIN && res != -EINTR && res != -ENOBUFS && res != -ENOMEM;
 }
 
+void side_next_input(struct side *side)
+{
+	side->lease = side->behind_lease;
+	side->behind_lease = BUFRING_NONE;
+	if (side->facts & SIDE_BEHIND)
+		side->input_res = side->behind_res;
+	else
+		side->facts &= (uint8_t)~SIDE_INPUT;
+	side->facts &= (uint8_t)~SIDE_BEHIND;
+}
+
 void side_drop_input(struct conn *c, struct side *side)
 {
-	if (side->lease != BUFRING_NONE)
-		bufring_give_back(&c->shard->buffers, side->lease);
-	side->lease = BUFRING_NONE;
-	side->facts &= (uint8_t)~SIDE_INPUT;
+	while (side->facts & SIDE_INPUT) {
+		if (side->lease != BUFRING_NONE)
+			bufring_give_back(&c->shard->buffers, side->lease);
+		side_next_input(side);
+	}
 }

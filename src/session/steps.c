@@ -452,8 +452,10 @@ static enum conn_state step_relay(struct conn *c)
 static void flush_give_back(struct conn *c, struct flow *flow, struct side *from,
                             const struct side *to)
 {
+	bool pipe_is_being_filled = flow->is_filling && from->input.busy;
+
 	side_drop_input(c, from);
-	if (!from->input.busy && !to->output.busy)
+	if (!pipe_is_being_filled && !to->output.busy)
 		conn_close_flow(c, flow, to);
 }
 

@@ -131,6 +131,71 @@ static void sessions_that_run_go_ahead_of_those_that_leave(void)
 	close_world();
 }
 
+/* True: what brought these *n* bytes goes on receiving. */
+static bool goes_on_behind(struct sock *client, uint32_t n)
+{
+	struct shard *shard = &world.shard;
+	struct conn  *c = world_conn(client);
+	bool          goes_on;
+
+	peer_send(client, n);
+	EXPECT(ring_wait(&shard->ring, 0) == 0);
+	EXPECT(ring_reap(&shard->ring) == 1);
+	goes_on = c->client.input.busy;
+	conn_advance_ready(shard);
+	settle();
+	EXPECT(server_of(client)->out_delivered == client->in_sent);
+	(void)peer_read(server_of(client), UINT32_MAX);
+	return goes_on;
+}
+
+static void one_receive_brings_small_messages_up_to_a_bufferful(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_AUTO);
+	struct sock      *client;
+
+	for (int old = 0; old < 2; old++) {
+		plan.is_old = old;
+		open_world(plan);
+		client = connect_saying(SAYS_A);
+		EXPECT(goes_on_behind(client, 400) == !old);
+		EXPECT(goes_on_behind(client, 623) == !old);
+		EXPECT(!goes_on_behind(client, 1)); /* the bufferful's last */
+		EXPECT(goes_on_behind(client, 1023) == !old);
+		EXPECT(!goes_on_behind(client, 1024));
+		EXPECT(!goes_on_behind(client, 100)); /* behind a full buffer there is bulk */
+		EXPECT(goes_on_behind(client, 100) == !old);
+		finish(client);
+		close_world();
+	}
+}
+
+static void small_messages_ahead_of_a_slow_reader_are_bounded_and_hold_no_buffer(void)
+{
+	struct sock *client, *server;
+	uint32_t     before;
+
+	open_world(copying(CONF_ZERO_COPY_OFF));
+	kernel.window = 0;
+	kernel.send_cap = 1000;
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	before = client->in_read;
+	for (int i = 0; i < 20; i++) {
+		peer_send(client, 300);
+		settle();
+		EXPECT(world.shard.buffers.leased == 0);
+	}
+	EXPECT(world_conn(client)->up.hold == FLOW_STALL);
+	EXPECT(client->in_read - before >= 900 && client->in_read - before < 3 * 1024);
+	server->window = 100000;
+	settle();
+	EXPECT(server->out_delivered == client->in_sent);
+	(void)peer_read(server, UINT32_MAX);
+	finish(client);
+	close_world();
+}
+
 static void a_server_may_speak_first_where_no_hello_is_read(void)
 {
 	struct sock *client;
@@ -381,6 +446,8 @@ const struct directed directed_relays[] = {
 	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_come),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_leave),
+	DIRECTED(one_receive_brings_small_messages_up_to_a_bufferful),
+	DIRECTED(small_messages_ahead_of_a_slow_reader_are_bounded_and_hold_no_buffer),
 	DIRECTED(a_server_may_speak_first_where_no_hello_is_read),
 	DIRECTED(writability_seen_before_the_short_sends_completion_is_not_lost),
 	DIRECTED(a_watch_that_the_kernel_ended_is_renewed),

@@ -5,8 +5,8 @@
 int ring_init(struct ring *ring, unsigned entries, bool spins)
 {
 	(void)spins;
-	(void)ring;
 	(void)entries;
+	ring->receives_many = !kernel.is_old;
 	return 0;
 }
 
@@ -33,6 +33,15 @@ void ring_recv(struct ring *ring, struct op *op, int fd, struct bufring *buffers
 		fail("a receive of no bytes reads as an end of file");
 	request->buffers = buffers;
 	request->len = max;
+}
+
+void ring_recv_many(struct ring *ring, struct op *op, int fd, struct bufring *buffers,
+                    uint32_t limit)
+{
+	if (!ring->receives_many)
+		fail("fd %d: this kernel has no receive of many", fd);
+	ring_recv(ring, op, fd, buffers, buffers->size);
+	kernel.queue[kernel.queue_len - 1]->limit = limit;
 }
 
 void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint32_t len, bool wait)

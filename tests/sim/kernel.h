@@ -55,8 +55,9 @@ struct sock {
 	bool          is_connecting, was_connected;
 	bool          is_deferred; /* connecting by fast open: its SYN waits for the first bytes */
 	bool          is_closing;  /* its connection has decided to end */
-	bool          is_dead;     /* reset by the actor or its kernel, or refused */
-	int           error;       /* sk_err: told once */
+	bool          is_unheard; /* the direction from it is over: what comes is no sign of life */
+	bool          is_dead;    /* reset by the actor or its kernel, or refused */
+	int           error;      /* sk_err: told once */
 	struct actor *actor;
 	struct addr   peer;
 	int           server; /* upstream: which was dialled */
@@ -98,6 +99,7 @@ struct request {
 	int             fd, to_fd;
 	unsigned        events;
 	uint32_t        len;
+	uint32_t        limit; /* a receive of many: bytes until its last; 0 = of one */
 	const uint8_t  *data;
 	uint64_t        sum; /* of the memory handed to a send */
 	struct bufring *buffers;
@@ -142,6 +144,7 @@ struct kernel {
 	bool     is_verbose;
 	bool     is_idle; /* nothing will ever happen again */
 	bool     heeds_no_cancel;
+	bool     is_old; /* without what this program can do without */
 	/* Directed tests: there is a cookie of every server, so that the SYN takes data; it is gone
 	 * when that is sent. */
 	bool     has_cookies, loses_cookies;
@@ -265,6 +268,8 @@ unsigned        kernel_reap(void);
  * none. */
 MUST_CHECK bool kernel_land(int fd, enum op_kind kind, int res);
 bool            kernel_has_op(int fd, enum op_kind kind);
+/* Bytes that it has moved and not told of. */
+uint32_t kernel_unseen(const struct op *op);
 
 /* Pipes. */
 ssize_t          kernel_fill(struct contents *pipe, int fd, uint32_t most);

@@ -72,6 +72,19 @@ bool kernel_has_op(int fd, enum op_kind kind)
 
 static void post(struct request *request, int res, unsigned flags);
 
+uint32_t kernel_unseen(const struct op *op)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < kernel.completion_count; i++) {
+		const struct completion *c = &kernel.completions[i];
+
+		if (c->request->op == op && c->res > 0)
+			n += (uint32_t)c->res;
+	}
+	return n;
+}
+
 bool kernel_land(int fd, enum op_kind kind, int res)
 {
 	for (uint32_t i = 0; i < kernel.request_count; i++) {
@@ -123,9 +136,15 @@ static bool has_buffer(const struct bufring *buffers)
 	return false;
 }
 
-static void post_with_buffer(struct request *request, int res, int buffer)
+/* The kernel may end a receive of many by itself (a full completion queue). */
+static void post_received(struct request *request, uint32_t n, int buffer)
 {
-	post(request, res, (unsigned)buffer << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER);
+	bool goes_on = n < request->limit && !kernel_fault();
+
+	request->limit -= goes_on ? n : request->limit;
+	post(request, (int)n,
+	     (unsigned)buffer << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER |
+	             (goes_on ? IORING_CQE_F_MORE : 0));
 }
 
 static void recv_end(struct request *request, struct sock *sock)
@@ -134,7 +153,9 @@ static void recv_end(struct request *request, struct sock *sock)
 
 	/* Kernels differ in whether an end of file uses up a buffer. */
 	if (error == 0 && kernel_chance(8))
-		post_with_buffer(request, 0, buffer_take(request->buffers));
+		post(request, 0,
+		     (unsigned)buffer_take(request->buffers) << IORING_CQE_BUFFER_SHIFT |
+		             IORING_CQE_F_BUFFER);
 	else
 		post(request, error, 0);
 }
@@ -166,7 +187,7 @@ static void try_recv(struct request *request, bool is_submission)
 	buffer = buffer_take(request->buffers);
 	sock_read(sock, request->buffers->memory + (size_t)buffer * request->buffers->size, n);
 	trace("fd %d: %u received", request->fd, n);
-	post_with_buffer(request, (int)n, buffer);
+	post_received(request, n, buffer);
 }
 
 static void check_sent(const struct request *request)
@@ -451,6 +472,8 @@ static void note_bytes(const struct request *request, int res)
 {
 	if (res <= 0 ||
 	    (request->kind != OP_RECV && request->kind != OP_SEND && request->kind != OP_SPLICE))
+		return;
+	if (request->kind == OP_RECV && kernel_sock(request->fd)->is_unheard)
 		return;
 	if (kernel.fds[request->fd - FD_FIRST].sock)
 		sock_noticed(kernel.fds[request->fd - FD_FIRST].sock);

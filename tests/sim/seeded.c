@@ -108,6 +108,7 @@ static struct world_plan draw_plan(void)
 		.balance = kinds[kernel_draw(COUNT(kinds))],
 		.send_proxy = (enum proxyproto_version)(kernel_chance(2) ? 0 : 1 + kernel_draw(2)),
 		.fault_rate = kernel_chance(3) ? 0 : 8 + kernel_draw(60),
+		.is_old = kernel_chance(3),
 	};
 }
 

@@ -257,6 +257,7 @@ void world_open(const struct world_plan *plan, uint64_t seed, bool is_obedient)
 	kernel.refuses = is_refused;
 	kernel.backlog = next_in_backlog;
 	kernel.fault_rate = plan->fault_rate;
+	kernel.is_old = plan->is_old;
 	shard_plan = (struct shard_plan){
 		.sizes = plan->sizes,
 		.tenure = &world.tenure,
@@ -328,6 +329,8 @@ static void pair_socks(struct conn *c)
 	}
 	server = kernel_sock(c->upstream.fd);
 	server->is_closing = client->is_closing;
+	client->is_unheard = c->up.has_ended;
+	server->is_unheard = c->down.has_ended;
 	if (client->source == server)
 		return;
 	client->source = server;

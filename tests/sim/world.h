@@ -38,6 +38,7 @@ struct world_plan {
 	enum balance_kind       balance;
 	enum proxyproto_version send_proxy;
 	unsigned                fault_rate;
+	bool                    is_old; /* the kernel */
 
 	/* NULL: TLS is passed through; plain to the servers. */
 	const struct tls_context *tls;

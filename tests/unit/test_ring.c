@@ -3,9 +3,11 @@
 #include "test.h"
 
 #include "base/clock.h"
+#include "io/bufring.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -150,6 +152,93 @@ TEST(a_completion_at_hand_hides_no_other)
 		}
 		watch_fini(&watch);
 	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+struct landed {
+	struct op       op;
+	struct bufring *buffers;
+	int             res[8];
+	bool            goes_on[8];
+	unsigned        count;
+};
+
+static void on_received(struct op *op, int res, unsigned flags)
+{
+	struct landed *landed = container_of(op, struct landed, op);
+	uint16_t       lease = bufring_lease(landed->buffers, flags);
+
+	if (lease != BUFRING_NONE)
+		bufring_give_back(landed->buffers, lease);
+	EXPECT(landed->count < COUNT(landed->res));
+	landed->res[landed->count] = res;
+	landed->goes_on[landed->count++] = op->busy;
+}
+
+static void receive(struct watch *watch, struct landed *landed, int from, const char *text)
+{
+	unsigned before = landed->count;
+
+	EXPECT(send(from, text, strlen(text), 0) == (ssize_t)strlen(text));
+	EXPECT_EQ(ring_wait(&watch->ring, 0), 0);
+	(void)ring_reap(&watch->ring);
+	EXPECT_EQ(landed->count, before + 1);
+	EXPECT_EQ(landed->res[before], (int)strlen(text));
+	bufring_lend(landed->buffers, false);
+}
+
+/* The last may bring more than was left; what comes then stays in the socket. */
+TEST(a_receive_of_many_ends_with_its_limit)
+{
+	struct watch   watch;
+	struct bufring buffers;
+	struct landed  landed = {.buffers = &buffers};
+	int            ends[2];
+	char           rest[16];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	if (watch_init(&watch) && watch.ring.receives_many) {
+		EXPECT_EQ(bufring_init(&buffers, &watch.ring, 64, 4096), 0);
+		op_init(&landed.op, on_received);
+		ring_recv_many(&watch.ring, &landed.op, ends[0], &buffers, 8);
+		ring_submit(&watch.ring);
+		receive(&watch, &landed, ends[1], "one");
+		receive(&watch, &landed, ends[1], "four");
+		receive(&watch, &landed, ends[1], "seventeen");
+		EXPECT(landed.goes_on[0] && landed.goes_on[1] && !landed.goes_on[2]);
+		EXPECT(send(ends[1], "late", 4, 0) == 4);
+		EXPECT_EQ(ring_wait(&watch.ring, 0), 0);
+		EXPECT_EQ(ring_reap(&watch.ring), 0);
+		EXPECT(recv(ends[0], rest, sizeof(rest), MSG_DONTWAIT) == 4);
+		bufring_fini(&buffers);
+	}
+	watch_fini(&watch);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+TEST(a_receive_of_many_ends_with_its_source)
+{
+	struct watch   watch;
+	struct bufring buffers;
+	struct landed  landed = {.buffers = &buffers};
+	int            ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	if (watch_init(&watch) && watch.ring.receives_many) {
+		EXPECT_EQ(bufring_init(&buffers, &watch.ring, 64, 4096), 0);
+		op_init(&landed.op, on_received);
+		ring_recv_many(&watch.ring, &landed.op, ends[0], &buffers, 4096);
+		ring_submit(&watch.ring);
+		receive(&watch, &landed, ends[1], "last words");
+		EXPECT(shutdown(ends[1], SHUT_WR) == 0);
+		EXPECT_EQ(ring_wait(&watch.ring, 0), 0);
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+		EXPECT(landed.goes_on[0] && !landed.goes_on[1] && landed.res[1] == 0);
+		bufring_fini(&buffers);
+	}
+	watch_fini(&watch);
 	close(ends[0]);
 	close(ends[1]);
 }
