@@ -42,7 +42,7 @@ SANITIZERS = {
 }
 
 # (seconds, what a program of a part may take; the sanitizers slow it down)
-LIMITS = {"style": 120, "unit": 120, "fuzz": 300, "sim": 600, "e2e": 900}
+LIMITS = {"style": 120, "unit": 120, "fuzz": 300, "sim": 900, "e2e": 1800}
 SIM_SEEDS = {"release": {"sim": 100_000, "sim_secure": 15_000}, "asan": {"sim": 5_000, "sim_secure": 2_000}}
 
 

@@ -1,5 +1,6 @@
 /*
- * listener: one listening socket of one worker: accepting, and when not to.
+ * listener: one listening socket of one worker: accepting, for itself or for a worker that has clearly
+ * fewer connections, and when not to.
  *
  * Accepting pauses at max_connections (the backlog holds the rest), on EMFILE and its like, and for
  * good when the worker drains or the address is given up. It resumes by itself; it never spins.
@@ -33,6 +34,10 @@ void listener_fini(struct listener *listener);
 /* Stops accepting for good; its operation lands later: see listener_is_quiet. */
 void listener_stop(struct listener *listener);
 bool listener_is_quiet(const struct listener *listener);
+
+/* Begins a connection that another worker accepted. One to an address that this worker listens on
+ * no more is closed, as those are that wait in such a one's backlog. */
+void listener_take(struct shard *shard, const struct accepted *accepted);
 
 /* Accepts, pauses or goes on as things are now. Called at start and at the end of each turn. */
 void listener_review(struct listener *listener);

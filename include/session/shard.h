@@ -78,6 +78,8 @@ struct shard {
 
 	uint32_t                index;    /* of the worker */
 	struct worker_counters *counters; /* the registry's of that number */
+	struct accept_queue    *queue;    /* the same: what others give to this worker */
+	void (*wake)(int wake_fd);        /* of accept_queue_give; NULL: it gives nothing away */
 };
 
 enum {
@@ -103,7 +105,8 @@ struct shard_plan {
 	struct tenure      *tenure; /* of the first snapshot */
 	struct registry    *registry;
 	struct log_port    *log;
-	uint64_t            seed;
+	void (*wake)(int wake_fd); /* see struct shard */
+	uint64_t seed;
 };
 
 /* Bytes of one buffer of shard.stalls: all that a receive of many may bring. */
@@ -118,6 +121,9 @@ MUST_CHECK int shard_init(struct shard *shard, const struct shard_plan *plan, co
 
 /* Ends every connection as soon as its operations land. */
 void shard_stop(struct shard *shard);
+
+/* Begins the connections that other workers gave; each turn does. */
+void shard_take_accepted(struct shard *shard);
 
 /* Another snapshot takes over; the caller renews the listeners. */
 void shard_renew(struct shard *shard, struct tenure *tenure);

@@ -11,6 +11,7 @@
 
 #include "policy/balance.h"
 #include "policy/limit.h"
+#include "site/accept_queue.h"
 #include "site/counters.h"
 #include "tls/tls_context.h"
 
@@ -36,6 +37,7 @@ struct registry {
 		sessions; /* connections held, all workers; for max_connections */
 	struct limit_table      *per_ip;
 	struct worker_counters  *workers; /* COUNTERS_WORKERS of them, by the worker's number */
+	struct accept_queue     *queues;  /* as many */
 	_Atomic uint32_t         worker_count; /* every worker that ever ran has a lower number */
 	struct tls_store        *tls;          /* certificates that are loaded; for who builds */
 	struct registry_entries *entries;      /* private */

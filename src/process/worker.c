@@ -151,6 +151,7 @@ static bool worker_open(struct worker *worker)
 		.tenure = plan->tenure,
 		.registry = plan->registry,
 		.log = plan->log,
+		.wake = wake_up,
 	};
 	const char *step;
 	int         result;
@@ -181,6 +182,19 @@ static bool worker_submit_first(struct worker *worker)
 	         worker->plan.index, strerrordesc_np(-result));
 	shard_fini(&worker->shard);
 	return false;
+}
+
+/* Others may give it what they accept as long as it listens to the same addresses itself: one that
+ * is still being made for a configuration, or is left without a port, does not. What was given up to
+ * then came to an address that it knows. */
+static void worker_invite(struct worker *worker, bool listens)
+{
+	if (listens) {
+		accept_queue_open(worker->shard.queue, worker->wake_fd);
+	} else {
+		accept_queue_close(worker->shard.queue);
+		shard_take_accepted(&worker->shard);
+	}
 }
 
 static void worker_run_jobs(struct worker *worker)
@@ -229,6 +243,8 @@ static void *worker_main(void *argument)
 
 	worker_pin(worker);
 	open = worker_open(worker) && worker_submit_first(worker);
+	if (open)
+		worker_invite(worker, worker->plan.port_count > 0);
 	sem_post(&worker->started);
 	if (!open)
 		return NULL;
@@ -351,6 +367,7 @@ static void run_renewal(struct worker *worker, struct worker_job *job)
 	struct worker_renewal *renewal = container_of(job, struct worker_renewal, job);
 	struct shard          *shard = &worker->shard;
 
+	shard_take_accepted(shard); /* to addresses that may be gone afterwards */
 	shard_renew(shard, renewal->tenure);
 	for (struct list *link = shard->listeners.next; link != &shard->listeners;
 	     link = link->next) {
@@ -365,6 +382,7 @@ static void run_renewal(struct worker *worker, struct worker_job *job)
 	for (size_t i = 0; worker->ending == ENDING_NOT && i < renewal->port_count; i++)
 		if (!is_served(shard, renewal->ports[i].fd))
 			worker_listen(worker, &renewal->ports[i], &renewal->spare);
+	worker_invite(worker, worker->ending == ENDING_NOT && renewal->port_count > 0);
 	if (renewal->leavers_until_ms)
 		sweep_leavers(shard, renewal->leavers_until_ms);
 	worker->renewal = renewal;
@@ -393,6 +411,7 @@ static void worker_end(struct worker *worker, enum ending ending)
 {
 	if (ending > worker->ending)
 		worker->ending = ending;
+	worker_invite(worker, false);
 	worker_stop_listening(worker);
 }
 

@@ -65,6 +65,7 @@ bool conn_begin(const struct listener *listener, int fd)
 	tenure_hold(c->tenure);
 	list_append(&shard->all, &c->in_all);
 	GAUGE_ADD(shard->gauges.sessions, 1);
+	accept_queue_count(shard->queue, 1);
 	conn_wake(c);
 	return true;
 }
@@ -211,6 +212,7 @@ static void conn_free(struct conn *c)
 	list_remove(&c->in_handshakes);
 	list_remove(&c->in_all);
 	GAUGE_ADD(shard->gauges.sessions, -1u);
+	accept_queue_count(shard->queue, -1u);
 	GAUGE_ADD(shard->gauges.ended_total, 1);
 	counters_end(c->counters, c->reason);
 	tenure_drop(c->tenure);

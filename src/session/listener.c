@@ -1,11 +1,16 @@
 #include "session/listener.h"
 
+#include "io/sock.h"
 #include "session/conn.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { RETRY_MS = 50, PAUSE_LOG_MS = 10000 };
+enum {
+	RETRY_MS = 50,
+	PAUSE_LOG_MS = 10000,
+	OTHERS_MAX = 3, /* workers that are looked at for each connection */
+};
 
 static bool is_full(const struct shard *shard, uint32_t percent)
 {
@@ -51,6 +56,63 @@ static void listener_pause(struct listener *listener, const char *why, bool for_
 		         listener->site->conf->name, why, held_back);
 }
 
+static void listener_begin(struct listener *listener, int fd)
+{
+	GAUGE_ADD(listener->shard->gauges.accepted_total, 1);
+	if (!conn_begin(listener, fd))
+		listener->error = -ENOMEM;
+}
+
+/* Of all other workers, or of some by chance, the one with the fewest connections, if it has so few
+ * that it should have the next; else NULL. */
+static struct accept_queue *find_emptier(const struct listener *listener)
+{
+	struct shard *shard = listener->shard;
+	uint32_t      count = GAUGE_GET(shard->registry->worker_count), others = count - 1;
+	uint32_t      first = others > OTHERS_MAX ? (uint32_t)(shard_random(shard) % others) : 0;
+	uint32_t      own = GAUGE_GET(shard->queue->load), least = UINT32_MAX;
+	struct accept_queue *found = NULL;
+
+	for (uint32_t i = 0; i < min_u32(others, OTHERS_MAX); i++) {
+		uint32_t             index = (shard->index + 1 + (first + i) % others) % count;
+		struct accept_queue *queue = &shard->registry->queues[index];
+		uint32_t             load = GAUGE_GET(queue->load);
+
+		if (load < least && GAUGE_GET(queue->is_open) &&
+		    GAUGE_GET(queue->snapshot) == listener->tenure->snapshot) {
+			least = load;
+			found = queue;
+		}
+	}
+	return found && accept_queue_prefers(own, least) ? found : NULL;
+}
+
+static bool listener_hand_over(const struct listener *listener, int fd)
+{
+	struct shard        *shard = listener->shard;
+	struct accept_queue *queue = shard->wake ? find_emptier(listener) : NULL;
+	struct accepted      accepted = {.fd = fd, .listener = listener->site->state};
+
+	if (!queue || !accept_queue_give(queue, accepted, shard->wake))
+		return false;
+	GAUGE_ADD(shard->gauges.handed_over_total, 1);
+	return true;
+}
+
+void listener_take(struct shard *shard, const struct accepted *accepted)
+{
+	for (struct list *link = shard->listeners.next; link != &shard->listeners;
+	     link = link->next) {
+		struct listener *listener = container_of(link, struct listener, in_shard);
+
+		if (listener->site->state == accepted->listener) {
+			listener_begin(listener, accepted->fd);
+			return;
+		}
+	}
+	sock_close(accepted->fd);
+}
+
 /* Only begins the connection; whether another may come is judged when this one has taken its first
  * step. */
 static void on_accept(struct op *op, int res, unsigned flags)
@@ -62,9 +124,8 @@ static void on_accept(struct op *op, int res, unsigned flags)
 		listener->error = res;
 		return;
 	}
-	GAUGE_ADD(listener->shard->gauges.accepted_total, 1);
-	if (!conn_begin(listener, res))
-		listener->error = -ENOMEM;
+	if (!listener_hand_over(listener, res))
+		listener_begin(listener, res);
 }
 
 void listener_init(struct listener *listener, struct shard *shard, uint32_t site, int fd)

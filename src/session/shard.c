@@ -25,6 +25,8 @@ static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 		.registry = plan->registry,
 		.log = plan->log,
 		.counters = registry_worker(plan->registry, plan->index),
+		.queue = &plan->registry->queues[plan->index],
+		.wake = plan->wake,
 		.index = plan->index,
 		.random = plan->seed,
 		.next_id = plan->first_id ? plan->first_id
@@ -116,6 +118,7 @@ int shard_init(struct shard *shard, const struct shard_plan *plan, const char **
 	*step = "reserving memory";
 	if (shard_init_slabs(shard)) {
 		tenure_hold(shard->tenure);
+		GAUGE_SET(shard->queue->snapshot, shard->tenure->snapshot);
 		return 0;
 	}
 	result = -ENOMEM;
@@ -153,6 +156,7 @@ void shard_renew(struct shard *shard, struct tenure *tenure)
 	shard->tenure = tenure;
 	tenure_hold(tenure);
 	tenure_drop(old);
+	GAUGE_SET(shard->queue->snapshot, tenure->snapshot);
 }
 
 /* splitmix64: choices among servers, nothing secret. */
@@ -182,6 +186,17 @@ void shard_stop(struct shard *shard)
 {
 	for (struct list *link = shard->all.next; link != &shard->all; link = link->next)
 		conn_stop(container_of(link, struct conn, in_all), REASON_DRAINED);
+}
+
+void shard_take_accepted(struct shard *shard)
+{
+	struct accepted accepted[ACCEPT_QUEUE_SIZE];
+	uint32_t        count = accept_queue_take(shard->queue, accepted);
+
+	for (uint32_t i = 0; i < count; i++)
+		listener_take(shard, &accepted[i]);
+	if (count > 0)
+		accept_queue_count(shard->queue, -count); /* each by itself now */
 }
 
 static void on_timer(struct timer *timer, void *context)
@@ -290,6 +305,7 @@ bool shard_turn(struct shard *shard)
 		return false;
 	shard->now_ms = clock_ms();
 	shard->was_busy = ring_reap(&shard->ring) > 0;
+	shard_take_accepted(shard);
 	wheel_expire(&shard->wheel, shard->now_ms, on_timer, shard);
 	conn_advance_running(shard);
 	shard_feed_starved(shard);

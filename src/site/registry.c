@@ -156,9 +156,10 @@ struct registry *registry_new(uint32_t max_connections)
 	if (!registry)
 		return NULL;
 	registry->workers = counters_map(sizeof(*registry->workers));
+	registry->queues = counters_map(sizeof(*registry->queues));
 	registry->entries = new_entries();
 	registry->tls = tls_store_new();
-	if (!registry->workers || !registry->entries || !registry->tls ||
+	if (!registry->workers || !registry->queues || !registry->entries || !registry->tls ||
 	    !grow(registry->entries) || !draw_secret(secret))
 		goto fail;
 	registry->per_ip = limit_build(addresses > PER_IP_MIN ? addresses : PER_IP_MIN, secret);
@@ -202,6 +203,7 @@ void registry_free(struct registry *registry)
 	if (registry->entries)
 		free_entries(registry->entries);
 	counters_unmap(registry->workers, sizeof(*registry->workers));
+	counters_unmap(registry->queues, sizeof(*registry->queues));
 	limit_free(registry->per_ip);
 	tls_store_free(registry->tls);
 	free(registry);

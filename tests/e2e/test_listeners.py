@@ -2,6 +2,7 @@
 
 import collections
 import fcntl
+import json
 import os
 import socket
 import struct
@@ -164,6 +165,47 @@ def test_max_conns_holds_over_all_workers(t):
     held.append(open_session(p.port(), tag="app"))
     for sock in held:
         echoes(sock)
+
+
+def workers_of_sessions(t):
+    """How many sessions each worker has, the fewest first."""
+    code, out, err = t.run("ctl", "-s", t.path("ctl"), "sessions", "--json")
+    equal(code, 0, err)
+    return sorted(collections.Counter(int(row["id"]) >> 48 for row in json.loads(out)).values())
+
+
+def test_few_connections_are_spread_evenly_over_the_workers(t):
+    p = t.penstock("""
+        [global]
+        workers = 4
+        admin_socket = {dir}/ctl
+        [listener front]
+        listen = 127.0.0.1:{front}
+        listen = unix:{dir}/front.sock
+        [route all]
+        proxy_pass = 127.0.0.1:{app}
+        """, app=t.backend("app").port)
+
+    def open_by_path():
+        sock = unix_client(t.path("front.sock"))
+        sock.sendall(hello.hello())
+        equal(answer(sock, hello.hello()), "app")
+        return sock
+    for enter in (lambda: open_session(p.port(), tag="app"), open_by_path):
+        held = [enter() for _ in range(16)]
+        got = workers_of_sessions(t)
+        assert len(got) == 4 and got[0] >= 3 and got[3] <= 5, got
+        for sock in held[4:]:
+            echoes(sock)
+            sock.close()
+        wait_until("four are left", lambda: sum(workers_of_sessions(t)) == 4)
+        held[4:] = [enter() for _ in range(12)]
+        got = workers_of_sessions(t)
+        assert len(got) == 4 and got[3] <= 5, got
+        for sock in held:
+            sock.close()
+        p.take(28)
+        p.wait_empty()
 
 
 def test_max_conns_of_a_route_leaves_other_routes_alone(t):

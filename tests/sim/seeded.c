@@ -529,6 +529,7 @@ static void seeded_run(uint64_t seed)
 const struct sim_program sim_program = {
 	.name = "simulation",
 	.seeds = 100000,
-	.directed = {directed_relays, directed_ends, directed_starttls, directed_sweeps},
+	.directed = {directed_relays, directed_ends, directed_starttls, directed_sweeps,
+                     directed_accepts},
 	.run = seeded_run,
 };

@@ -29,6 +29,6 @@ struct sim_program {
 extern const struct sim_program sim_program;
 
 extern const struct directed directed_relays[], directed_ends[], directed_starttls[],
-	directed_sweeps[], directed_secure[];
+	directed_sweeps[], directed_accepts[], directed_secure[];
 
 #endif

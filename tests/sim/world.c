@@ -187,6 +187,9 @@ static void build_site(void)
 	world.tenure = (struct tenure){.snapshot = &world.snapshot};
 	world.registry.sessions = 0;
 	world.registry.workers = &world.worker_counters;
+	memset(world.queues, 0, sizeof(world.queues));
+	world.registry.queues = world.queues;
+	world.registry.worker_count = 0;
 	if (!world.registry.per_ip)
 		world.registry.per_ip = limit_build(64, secret);
 	if (!world.log.ring.memory)
@@ -450,6 +453,8 @@ void world_close(void)
 	check_registry();
 	check_counters();
 	kernel_fd_close(listener_fd);
+	if (world.queues[0].load != 0)
+		fail("the worker's load is still %u", world.queues[0].load);
 	if (kernel.open_fds > 0)
 		fail("%d fds are left open", kernel.open_fds);
 	for (size_t i = 0; i < UPSTREAMS; i++)

@@ -81,6 +81,7 @@ struct world {
 
 	struct listener_counters listener_counters;
 	struct worker_counters   worker_counters;
+	struct accept_queue      queues[2]; /* the shard's, and a neighbour's */
 	struct log_port          log;
 
 	struct sock   *clients[CLIENTS_MAX];

@@ -165,6 +165,20 @@ TEST(a_job_that_comes_too_late_is_done_as_lost)
 	stage_fini(&stage);
 }
 
+/* Else it would close what it is given: it knows no address yet. */
+TEST(a_worker_that_does_not_listen_is_given_no_connection)
+{
+	struct stage stage;
+
+	if (stage_init(&stage, 2)) {
+		EXPECT(!stage.loaded.registry->queues[0].is_open);
+		EXPECT(!stage.loaded.registry->queues[1].is_open);
+		crew_stop(stage.crew);
+		EXPECT(turn_until_count(&stage, 0));
+	}
+	stage_fini(&stage);
+}
+
 TEST(the_first_ones_stay_when_the_crew_shrinks_and_indexes_are_given_again)
 {
 	struct stage   stage;
