@@ -10,10 +10,12 @@
 #ifndef IO_RING_H
 #define IO_RING_H
 
+#include "base/span.h"
 #include "base/util.h"
 
 #include <liburing.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 struct op {
 	/* *res*: as cqe->res; *flags*: as cqe->flags. op->busy is already false unless F_MORE. */
@@ -56,6 +58,16 @@ void ring_recv_many(struct ring *ring, struct op *op, int fd, struct bufring *bu
  * connect's outcome is known, which the completion then carries); else one try, -EAGAIN or a short
  * count when it is full. */
 void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint32_t len, bool wait);
+
+/* Connects and sends in one: *fd* is of sock_open and TCP's, *data* goes with the SYN. The
+ * completion comes at once: how much of it the SYN took; -EINPROGRESS, it took none, for the kernel
+ * has no cookie of this server and asks for one; -EOPNOTSUPP, nothing has happened, for fast open
+ * is not allowed (net.ipv4.tcp_fastopen); or what else connect(2) would say. The outcome of the
+ * connect comes with writability: ask for that behind this operation, for a socket that does not
+ * connect yet is always writable. MSG_FASTOPEN, tcp(7), RFC 7413; a send takes an address since
+ * Linux 6.0. */
+void ring_open_fast(struct ring *ring, struct op *op, int fd, const struct sockaddr *to,
+                    socklen_t to_len, struct span data);
 
 /* One completion when any of *events* is there; POLLERR, POLLHUP and POLLRDHUP always are among
  * them. */

@@ -44,18 +44,17 @@ struct sock_dial_options {
 	socklen_t              bind_len;
 	bool                   keepalive;
 	unsigned               user_timeout_ms;
-	bool *is_deferred; /* NULL = no fast open; else there is data to send at once, see sock_dial */
 };
 
-/* A socket whose connect has begun (or, for unix sockets, is done); the fd or -errno of the call
- * that failed. The outcome of the connect comes with the first send or writability, see
- * sock_take_error. connect(2).
- *
- * Deferred (TCP_FASTOPEN_CONNECT, RFC 7413): nothing has been sent yet, the first send goes out
- * with the SYN. It then says how much the SYN took, or -EINPROGRESS, and nothing about the outcome,
- * which comes with writability; not before that send, for until then the socket is always writable.
- * Not deferred: the kernel has no cookie of this server and asks for one, or allows no fast open
- * (net.ipv4.tcp_fastopen), and connects as ever. */
+/* A socket of that family that is to connect, by sock_connect or ring_open_fast; the fd or -errno of
+ * the call that failed. socket(2). */
+MUST_CHECK int sock_open(sa_family_t family, const struct sock_dial_options *options);
+
+/* 0 once the connect has begun (or, for unix sockets, is done), or -errno. The outcome of the
+ * connect comes with the first send or writability, see sock_take_error. connect(2). */
+MUST_CHECK int sock_connect(int fd, const struct sockaddr *to, socklen_t len);
+
+/* Both: the fd of a socket whose connect has begun, or -errno. */
 MUST_CHECK int sock_dial(const struct sockaddr *to, socklen_t len,
                          const struct sock_dial_options *options);
 

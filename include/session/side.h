@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct conn;
+struct endpoint;
 struct secure;
 
 enum side_fact {
@@ -45,6 +46,8 @@ void side_recv_many(struct conn *c, struct side *side);
 void side_poll_readable(struct conn *c, struct side *side);
 void side_splice_in(struct conn *c, struct side *side, int pipe_fd);
 void side_send(struct conn *c, struct side *side, const void *data, uint32_t len, bool wait);
+/* Connects, the data with the SYN: see ring_open_fast. *to* stays until it has landed. */
+void side_open_fast(struct conn *c, struct side *side, const struct endpoint *to, struct span data);
 void side_splice_out(struct conn *c, struct side *side, int pipe_fd, uint32_t len);
 
 /* For a connect whose outcome no send tells: SIDE_INPUT once it is known, see side_connected. */

@@ -127,6 +127,18 @@ void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint3
 	io_uring_sqe_set_data(sqe, op);
 }
 
+void ring_open_fast(struct ring *ring, struct op *op, int fd, const struct sockaddr *to,
+                    socklen_t to_len, struct span data)
+{
+	struct io_uring_sqe *sqe = ring_arm(ring, op);
+
+	/* MSG_DONTWAIT: whatever happens is told at once, so that the ring never tries twice. */
+	io_uring_prep_send(sqe, fd, data.data, data.len,
+	                   MSG_NOSIGNAL | MSG_DONTWAIT | MSG_FASTOPEN);
+	io_uring_prep_send_set_addr(sqe, to, (__u16)to_len);
+	io_uring_sqe_set_data(sqe, op);
+}
+
 void ring_poll(struct ring *ring, struct op *op, int fd, unsigned events)
 {
 	struct io_uring_sqe *sqe = ring_arm(ring, op);

@@ -177,36 +177,33 @@ static int set_dial_options(int fd, sa_family_t family, const struct sock_dial_o
 	return result;
 }
 
-/* Where fast open is wanted and allowed. */
-static bool set_fastopen(int fd, const struct sock_dial_options *options)
+int sock_open(sa_family_t family, const struct sock_dial_options *options)
 {
-	return options->is_deferred && set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) == 0;
-}
-
-/* 0 or -errno. A connect that is done at once was only put off, or the socket is a unix one. */
-static int dial(int fd, const struct sockaddr *to, socklen_t len,
-                const struct sock_dial_options *options)
-{
-	bool has_fastopen = set_fastopen(fd, options);
-	bool is_done = connect(fd, to, len) == 0;
-
-	if (!is_done && errno != EINPROGRESS)
-		return -errno;
-	if (options->is_deferred)
-		*options->is_deferred = is_done && has_fastopen;
-	return 0;
-}
-
-int sock_dial(const struct sockaddr *to, socklen_t len, const struct sock_dial_options *options)
-{
-	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int result;
 
 	if (fd < 0)
 		return -errno;
-	result = set_dial_options(fd, to->sa_family, options);
+	result = set_dial_options(fd, family, options);
 	if (result == 0)
-		result = dial(fd, to, len, options);
+		return fd;
+	close(fd);
+	return result;
+}
+
+int sock_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	return connect(fd, to, len) < 0 && errno != EINPROGRESS ? -errno : 0;
+}
+
+int sock_dial(const struct sockaddr *to, socklen_t len, const struct sock_dial_options *options)
+{
+	int fd = sock_open(to->sa_family, options);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = sock_connect(fd, to, len);
 	if (result == 0)
 		return fd;
 	close(fd);

@@ -59,37 +59,60 @@ static bool dial_choose(struct conn *c)
 	return true;
 }
 
+static const struct server *dial_server(const struct conn *c)
+{
+	return &c->route->upstream->servers[c->server];
+}
+
+/* The greeting, on a socket that connects. */
+static void dial_greet(struct conn *c)
+{
+	side_send(c, &c->upstream, c->hello + c->up.offset, c->up.held, true);
+}
+
 /* Begins to connect to the chosen server: 0 or -errno. */
 static int dial_connect(struct conn *c)
 {
 	const struct upstream *upstream = c->route->upstream;
-	const struct server   *server = &upstream->servers[c->server];
+	const struct endpoint *to = &dial_server(c)->endpoint;
 	/* With TLS nothing is sent before the connection stands: see UPSTREAM_HANDSHAKE; but for
 	 * the question whether it may be spoken. */
 	bool greets = c->up.held > 0 && (!upstream->tls || starttls_asks_server(c));
-	bool is_deferred = false;
+	bool is_fast = greets && dial_server(c)->fastopen;
 	int  fd;
+	const struct sock_dial_options options = {
+		.bind = &upstream->bind.any,
+		.bind_len = upstream->bind.len,
+		.keepalive = upstream->so_keepalive,
+		.user_timeout_ms = upstream->user_timeout_ms,
+	};
 
-	fd = sock_dial(&server->endpoint.any, server->endpoint.len,
-	               &(struct sock_dial_options){
-			       .bind = &upstream->bind.any,
-			       .bind_len = upstream->bind.len,
-			       .keepalive = upstream->so_keepalive,
-			       .user_timeout_ms = upstream->user_timeout_ms,
-			       .is_deferred = server->fastopen && greets ? &is_deferred : NULL,
-		       });
+	fd = is_fast ? sock_open(to->any.sa_family, &options)
+	             : sock_dial(&to->any, to->len, &options);
 	if (fd < 0)
 		return fd;
 	c->upstream.fd = fd;
 	c->dialled_us = clock_us();
-	if (greets)
-		side_send(c, &c->upstream, c->hello + c->up.offset, c->up.held, true);
-	/* Behind the send: it is what sends the SYN of a deferred connect, and the ring keeps their
-	 * order. */
-	if (!greets || is_deferred)
+	if (is_fast)
+		side_open_fast(c, &c->upstream, to, span_of(c->hello + c->up.offset, c->up.held));
+	else if (greets)
+		dial_greet(c);
+	/* Behind the fast open, which begins the connect; the ring keeps their order. */
+	if (!greets || is_fast)
 		side_wait_connected(c, &c->upstream);
 	conn_set_timer(c, c->shard->now_ms + upstream->connect_timeout_ms);
 	return 0;
+}
+
+/* No fast open is allowed here: nothing has happened to the socket yet. The timer goes on. */
+static int dial_connect_plainly(struct conn *c)
+{
+	const struct endpoint *to = &dial_server(c)->endpoint;
+	int                    result = sock_connect(c->upstream.fd, &to->any, to->len);
+
+	if (result == 0)
+		dial_greet(c);
+	return result;
 }
 
 static enum conn_state dial_refuse(struct conn *c, enum reason reason)
@@ -141,8 +164,8 @@ static void dial_prepare(struct conn *c)
 		flow_hold_hello(&c->up, offset, len);
 }
 
-/* The first send ended in a way that needs no further word. -EINPROGRESS: a fast open whose SYN
- * took no data. */
+/* The first send ended in a way that needs no word of the poll's. -EINPROGRESS: a fast open whose
+ * SYN took no data. */
 static bool dial_is_refused(const struct side *upstream)
 {
 	return (upstream->facts & SIDE_OUTPUT) && upstream->output_res < 0 &&
@@ -195,6 +218,11 @@ static enum conn_state dial_land(struct conn *c)
 		flow_wrote(c, &c->up, (uint32_t)result);
 	if (c->facts & CONN_STOP)
 		return conn_end(c, REASON_DRAINED);
+	if (result == -EOPNOTSUPP && !timed_out) {
+		result = dial_connect_plainly(c);
+		if (result == 0)
+			return CONN_DIAL;
+	}
 	if (result >= 0) {
 		dial_note_time(c);
 		if (starttls_asks_server(c))

@@ -3,6 +3,7 @@
 #include "io/pipe.h"
 #include "io/sock.h"
 #include "session/conn.h"
+#include "site/resolve.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -132,6 +133,13 @@ void side_send(struct conn *c, struct side *side, const void *data, uint32_t len
 	side->facts &= (uint8_t)~SIDE_WRITABLE; /* an older edge: this send sees for itself */
 	c->inflight++;
 	ring_send(&c->shard->ring, &side->output, side->fd, data, len, wait);
+}
+
+void side_open_fast(struct conn *c, struct side *side, const struct endpoint *to, struct span data)
+{
+	side->facts &= (uint8_t)~SIDE_WRITABLE;
+	c->inflight++;
+	ring_open_fast(&c->shard->ring, &side->output, side->fd, &to->any, to->len, data);
 }
 
 void side_splice_out(struct conn *c, struct side *side, int pipe_fd, uint32_t len)

@@ -4,9 +4,10 @@ import fcntl
 import socket
 import struct
 
-from harness import (Skip, ask, client, collect, echoes, equal, open_session, read_exactly, read_text, stream,
-                     wait_until)
+from harness import (Skip, answer, ask, client, collect, echoes, equal, open_session, read_exactly, read_text, stream,
+                     unix_client, wait_until)
 from test_balance import full_listener
+from test_listeners import needs_ipv6
 import hello
 
 CLIENT, SERVER = 1, 2
@@ -160,6 +161,79 @@ def test_a_host_that_allows_none_says_so_once_and_connects_as_ever(t):
     for _ in range(4):
         equal(ask(p.port(), hello.hello()), "app")
     equal(p.err().count("fastopen: this host allows none"), 1)
+
+
+def test_a_host_that_allows_none_fails_over_as_ever(t):
+    t.need_own_network()
+    allow(0)
+    app, stuck, first = t.backend("app"), full_listener(t), hello.hello()
+    p = front(t, "server = 127.0.0.1:{dead} fastopen max_fails=1 fail_timeout=1h\n"
+              "server = 127.0.0.1:{stuck} fastopen max_fails=1 fail_timeout=1h\n"
+              "server = 127.0.0.1:{app} fastopen",
+              "proxy_connect_timeout = 300ms\nproxy_next_upstream_tries = 3\n" + HELLO, app=app.port, stuck=stuck)
+    for _ in range(6):
+        equal(ask(p.port(), first), "app")
+    lines = p.take(6)
+    assert 8 <= sum(line["tries"] for line in lines) <= 9, [line["tries"] for line in lines]
+    equal({(line["reason"], line["bytes_up"]) for line in lines}, {("ok", len(first))})
+
+
+def test_the_source_address_may_be_bound(t):
+    app = fast_network(t)
+    p = front(t, "server = 127.0.0.1:{app} fastopen", "proxy_bind = 127.0.0.44\n" + HELLO, app=app.port)
+    for count in range(3):  # the kernel's cookies are the source address's, too
+        with open_session(p.port(), tag="app"):
+            equal(app.wait(count + 2).sock.getpeername()[0], "127.0.0.44")
+    equal(counter("TCPFastOpenActive"), 2, "fast opens")
+
+
+def test_ipv6_opens_fast_too(t):
+    t.need_own_network()
+    needs_ipv6()
+    allow(CLIENT | SERVER)
+    app = t.backend("app", ("::1", t.port()))
+    app.listener.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 64)
+    p = front(t, "server = [::1]:{app} fastopen", HELLO, app=app.port)
+    for _ in range(4):
+        equal(ask(p.port(), hello.hello()), "app")
+    equal((counter("TCPFastOpenCookieReqd"), counter("TCPFastOpenActive")), (1, 3))
+
+
+def test_a_refused_connect_without_a_cookie_leads_to_the_next_server(t):
+    t.need_own_network()
+    allow(CLIENT | SERVER)
+    p = front(t, "server = 127.0.0.9:{dead} fastopen max_fails=1 fail_timeout=1h\nserver = 127.0.0.1:{app} fastopen",
+              HELLO, app=backend(t, "app").port)
+    for _ in range(4):
+        equal(ask(p.port(), hello.hello()), "app")
+    equal(sorted(line["tries"] for line in p.take(4)), [1, 1, 1, 2])
+
+
+def test_an_address_without_a_route_leads_to_the_next_server(t):
+    app = fast_network(t)
+    p = front(t, "server = 192.0.2.1:443 fastopen max_fails=1 fail_timeout=1h\nserver = 127.0.0.1:{app} fastopen",
+              HELLO, app=app.port)
+    for _ in range(4):
+        equal(ask(p.port(), hello.hello()), "app")
+    equal(sorted(line["tries"] for line in p.take(4)), [1, 1, 1, 2])
+
+
+def test_a_lack_of_ports_is_overload(t):
+    app = fast_network(t)
+    p = front(t, "server = 127.0.0.1:{app} fastopen", HELLO, "listen = unix:{dir}/front.sock", app=app.port)
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:
+        file.write("40000 40000")
+    first = hello.hello()
+
+    def asks():
+        sock = unix_client(t.path("front.sock"))
+        sock.sendall(first)
+        return sock
+    with asks() as holder:
+        equal(answer(holder, first), "app")
+        with asks() as other:
+            equal(answer(other, first), "alert 80")
+    equal(sorted(line["reason"] for line in p.take(2)), ["ok", "overload"])
 
 
 def test_a_refused_syn_leads_the_hello_to_the_next_server(t):

@@ -63,17 +63,23 @@ static void a_refused_connect_tries_the_next_server_then_refuses(void)
 
 static void our_own_shortage_is_no_servers_fault(void)
 {
-	struct sock *client;
+	for (int fast = 0; fast < 2; fast++) {
+		struct world_plan plan = world_default();
+		struct sock      *client;
 
-	open_world(world_default());
-	world.answers[0] = world.answers[1] = DIAL_SHORTAGE;
-	client = connect_saying(SAYS_A);
-	peer_finish(client);
-	settle();
-	EXPECT(outcome_of(client)->reason == REASON_OVERLOAD);
-	EXPECT(world.server_states[0][0].failed_total + world.server_states[0][1].failed_total ==
-	       0);
-	close_world();
+		plan.fastopen = fast;
+		open_world(plan);
+		world.answers[0] = world.answers[1] = DIAL_SHORTAGE;
+		client = connect_saying(SAYS_A);
+		peer_finish(client);
+		settle();
+		EXPECT(outcome_of(client)->reason == REASON_OVERLOAD &&
+		       outcome_of(client)->tries == 1);
+		EXPECT(world.server_states[0][0].failed_total +
+		               world.server_states[0][1].failed_total ==
+		       0);
+		close_world();
+	}
 }
 
 /* ------------------------------------------------------------------ connecting with data in the
@@ -93,7 +99,7 @@ static struct sock *connect_fast(enum dial_answer first, enum dial_answer second
 	world.answers[0] = first;
 	world.answers[1] = second;
 	client = connect_saying(SAYS_A);
-	EXPECT(world.dial_count > 0 && world.dialled[0]->out_accepted > client->header_len);
+	EXPECT(world.dial_count > 0);
 	return client;
 }
 
@@ -101,6 +107,7 @@ static void what_a_syn_took_is_sent_once_and_counted_once_the_server_has_answere
 {
 	struct sock *client = connect_fast(DIAL_IGNORED, DIAL_ACCEPTED);
 
+	EXPECT(world.dialled[0]->out_accepted > client->header_len);
 	EXPECT(world_conn(client)->state == CONN_DIAL && world_conn(client)->up.bytes == 0);
 	pass(100);
 	EXPECT(world_conn(client)->hello);
@@ -119,11 +126,67 @@ static void a_refused_syn_gives_the_next_server_all_that_it_took(void)
 	struct sock *client = connect_fast(DIAL_REFUSED, DIAL_ACCEPTED);
 
 	EXPECT(world.dial_count == 2 && !world.dialled[0]->is_open);
+	EXPECT(world.dialled[0]->out_accepted > client->header_len);
 	EXPECT(world.server_states[0][0].failed_total == 1);
 	EXPECT(server_of(client)->out_accepted == client->in_sent + client->header_len);
 	pump(client, server_of(client), 1000);
 	finish(client);
 	EXPECT(outcome_of(client)->tries == 2);
+	close_world();
+}
+
+static void a_syn_that_cannot_be_sent_tries_the_next_server(void)
+{
+	struct sock *client = connect_fast(DIAL_FAILS_AT_ONCE, DIAL_ACCEPTED);
+
+	EXPECT(world.dial_count == 1 && world.dialled[0]->server == 1);
+	EXPECT(world.server_states[0][0].failed_total == 1);
+	pump(client, server_of(client), 1000);
+	finish(client);
+	EXPECT(outcome_of(client)->tries == 2);
+	close_world();
+}
+
+static void where_no_fast_open_is_allowed_the_same_socket_connects(void)
+{
+	static const enum dial_answer firsts[] = {DIAL_ACCEPTED, DIAL_REFUSED, DIAL_FAILS_AT_ONCE};
+
+	for (size_t i = 0; i < COUNT(firsts); i++) {
+		struct world_plan plan = world_default();
+		struct sock      *client;
+		int               dials = firsts[i] == DIAL_REFUSED ? 2 : 1;
+
+		plan.fastopen = true;
+		open_world(plan);
+		kernel.denies_fastopen = true;
+		world.answers[0] = firsts[i];
+		client = connect_saying(SAYS_A);
+		EXPECT(world.dial_count == dials && world.dialled[dials - 1]->was_connected);
+		EXPECT(world.server_states[0][0].failed_total == (firsts[i] != DIAL_ACCEPTED));
+		pump(client, server_of(client), 1000);
+		finish(client);
+		EXPECT(outcome_of(client)->tries == (firsts[i] == DIAL_ACCEPTED ? 1 : 2));
+		/* A socket each, the client's too. */
+		EXPECT((int)kernel.sock_count == 1 + outcome_of(client)->tries);
+		close_world();
+	}
+}
+
+static void where_no_fast_open_is_allowed_the_connect_has_its_time(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *client;
+
+	plan.fastopen = true;
+	open_world(plan);
+	kernel.denies_fastopen = true;
+	world.answers[0] = DIAL_IGNORED;
+	client = connect_saying(SAYS_A);
+	pass(900);
+	EXPECT(world.dial_count == 1);
+	pass(100);
+	EXPECT(world.dial_count == 2 && !world.dialled[0]->is_open);
+	finish(client);
 	close_world();
 }
 
@@ -147,9 +210,12 @@ static void a_syn_that_took_nothing_is_a_connect_like_any_other(void)
 
 	plan.fastopen = true;
 	open_world(plan);
-	kernel.has_cookies = kernel.loses_cookies = true;
+	world.answers[0] = DIAL_IGNORED;
 	client = connect_saying(SAYS_A);
-	EXPECT(world.dial_count == 1 && world.dialled[0]->was_connected);
+	EXPECT(world.dial_count == 1 && world.dialled[0]->out_accepted == 0);
+	peer_accept(world.dialled[0]);
+	settle();
+	EXPECT(world.dialled[0]->out_accepted == client->in_sent);
 	pump(client, server_of(client), 1000);
 	finish(client);
 	EXPECT(outcome_of(client)->tries == 1);
@@ -168,7 +234,7 @@ static void a_stop_while_a_syn_is_unanswered_ends_the_session(void)
 	close_world();
 }
 
-static void without_a_greeting_nothing_is_deferred(void)
+static void without_a_greeting_nothing_is_opened_fast(void)
 {
 	struct world_plan plan = blind();
 	struct sock      *client;
@@ -534,10 +600,13 @@ const struct directed directed_ends[] = {
 	DIRECTED(our_own_shortage_is_no_servers_fault),
 	DIRECTED(what_a_syn_took_is_sent_once_and_counted_once_the_server_has_answered),
 	DIRECTED(a_refused_syn_gives_the_next_server_all_that_it_took),
+	DIRECTED(a_syn_that_cannot_be_sent_tries_the_next_server),
+	DIRECTED(where_no_fast_open_is_allowed_the_same_socket_connects),
+	DIRECTED(where_no_fast_open_is_allowed_the_connect_has_its_time),
 	DIRECTED(an_unanswered_syn_that_took_data_times_out),
 	DIRECTED(a_syn_that_took_nothing_is_a_connect_like_any_other),
 	DIRECTED(a_stop_while_a_syn_is_unanswered_ends_the_session),
-	DIRECTED(without_a_greeting_nothing_is_deferred),
+	DIRECTED(without_a_greeting_nothing_is_opened_fast),
 	DIRECTED(a_reset_delivers_what_was_held_then_resets),
 	DIRECTED(a_survivor_that_does_not_read_is_reset_after_two_seconds),
 	DIRECTED(a_reset_that_only_a_write_was_told_of_is_no_clean_end),

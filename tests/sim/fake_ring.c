@@ -58,6 +58,17 @@ void ring_send(struct ring *ring, struct op *op, int fd, const void *data, uint3
 	request->sum = kernel_sum(data, len);
 }
 
+void ring_open_fast(struct ring *ring, struct op *op, int fd, const struct sockaddr *to,
+                    socklen_t to_len, struct span data)
+{
+	struct request *request;
+
+	ring_send(ring, op, fd, data.data, (uint32_t)data.len, false);
+	request = kernel.queue[kernel.queue_len - 1];
+	request->opens_fast = true;
+	request->to = addr_from_sockaddr(to, to_len);
+}
+
 void ring_poll(struct ring *ring, struct op *op, int fd, unsigned events)
 {
 	(void)ring;

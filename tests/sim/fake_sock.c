@@ -15,26 +15,37 @@ int sock_listen(const struct sockaddr *at, socklen_t len, const struct sock_list
 	return -EOPNOTSUPP;
 }
 
+int sock_open(sa_family_t family, const struct sock_dial_options *options)
+{
+	struct sock *sock = kernel_sock_new();
+
+	(void)family;
+	(void)options;
+	sock->is_upstream = true;
+	sock->is_unconnected = true;
+	return kernel_fd_new(sock, NULL);
+}
+
+int sock_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	struct sock *sock = kernel_sock(fd);
+	struct addr  addr = addr_from_sockaddr(to, len);
+	int          result = sock_begin(sock, &addr);
+
+	if (result == 0)
+		sock_syn(sock);
+	return result;
+}
+
 int sock_dial(const struct sockaddr *to, socklen_t len, const struct sock_dial_options *options)
 {
-	struct addr  addr = addr_from_sockaddr(to, len);
-	struct sock *sock = kernel_sock_new();
-	int          result;
+	int fd = sock_open(to->sa_family, options);
+	int result = sock_connect(fd, to, len);
 
-	sock->is_upstream = true;
-	sock->is_connecting = true;
-	sock->is_deferred = options->is_deferred && (kernel.has_cookies || kernel_chance(2));
-	result = kernel.dial(sock, &addr);
-	if (result < 0) {
-		sock->is_connecting = sock->is_deferred = false;
-		sock->is_dead = true;
-		return result;
-	}
-	if (options->is_deferred)
-		*options->is_deferred = sock->is_deferred;
-	if (!sock->is_deferred)
-		sock_syn(sock);
-	return kernel_fd_new(sock, NULL);
+	if (result == 0)
+		return fd;
+	sock_close(fd);
+	return result;
 }
 
 int sock_take_error(int fd)

@@ -63,7 +63,7 @@ void kernel_reset(uint64_t seed, bool is_obedient)
 	kernel.is_obedient = is_obedient;
 	kernel.is_verbose = is_verbose;
 	kernel.is_idle = kernel.heeds_no_cancel = kernel.is_old = false;
-	kernel.has_cookies = kernel.loses_cookies = false;
+	kernel.has_cookies = kernel.denies_fastopen = false;
 	kernel.held_kinds = kernel.fault_rate = 0;
 	kernel.moves = kernel.turns = 0;
 	kernel.spins = 0;

@@ -53,8 +53,8 @@ struct sock {
 	bool          is_open;     /* the proxy has not closed it */
 	bool          is_upstream; /* the proxy dialled it */
 	bool          is_connecting, was_connected;
-	bool          is_deferred; /* connecting by fast open: its SYN waits for the first bytes */
-	bool          is_closing;  /* its connection has decided to end */
+	bool          is_unconnected; /* nobody has been dialled by it, or that failed at once */
+	bool          is_closing;     /* its connection has decided to end */
 	bool          is_unheard; /* the direction from it is over: what comes is no sign of life */
 	bool          is_dead;    /* reset by the actor or its kernel, or refused */
 	int           error;      /* sk_err: told once */
@@ -104,6 +104,8 @@ struct request {
 	uint64_t        sum; /* of the memory handed to a send */
 	struct bufring *buffers;
 	bool            wait;
+	bool            opens_fast; /* a send that connects *to* */
+	struct addr     to;
 	bool            is_single; /* an accept of one connection */
 	bool            is_submitted, is_woken;
 	bool            has_landed; /* its last completion is posted */
@@ -145,9 +147,9 @@ struct kernel {
 	bool     is_idle; /* nothing will ever happen again */
 	bool     heeds_no_cancel;
 	bool     is_old; /* without what this program can do without */
-	/* Directed tests: there is a cookie of every server, so that the SYN takes data; it is gone
-	 * when that is sent. */
-	bool     has_cookies, loses_cookies;
+	/* Directed tests: there is a cookie of every server, so that the SYN takes data; or no fast
+	 * open is allowed. */
+	bool     has_cookies, denies_fastopen;
 	unsigned held_kinds; /* BIT(enum op_kind): completions of these are not handed out */
 	unsigned fault_rate; /* 1 in so many; 0 = no faults */
 	uint64_t moves;      /* anything that happened */
@@ -236,6 +238,10 @@ void stream_bytes(const struct stream *stream, uint32_t offset, uint8_t *out, ui
 bool stream_has(const struct stream *stream, uint32_t offset, const uint8_t *data, uint32_t len);
 /* Its next bytes from the actor, which were sent. */
 void sock_read(struct sock *sock, uint8_t *out, uint32_t len);
+/* connect(2): 0 = its SYN may be sent, by sock_syn; or -errno. */
+int sock_begin(struct sock *sock, const struct addr *to);
+/* MSG_FASTOPEN: how much the SYN took, or -errno. */
+int sock_open_fast(struct sock *sock, const struct request *request);
 /* From now on it speaks TLS. */
 void sock_give_wire(struct sock *sock);
 /* The proxy can have read at most so much of its stream. */

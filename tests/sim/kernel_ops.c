@@ -200,13 +200,16 @@ static void try_send(struct request *request)
 {
 	struct sock *sock = kernel_sock(request->fd);
 
-	if (request->wait && !sock->is_deferred &&
-	    (sock->is_connecting ||
-	     (!sock->is_dead && !sock->fin_out && !sock_takes_bytes(sock)))) {
+	if (request->wait && (sock->is_connecting ||
+	                      (!sock->is_dead && !sock->fin_out && !sock_takes_bytes(sock)))) {
 		sock->has_nospace = true;
 		return;
 	}
 	check_sent(request);
+	if (request->opens_fast) {
+		post(request, sock_open_fast(sock, request), 0);
+		return;
+	}
 	post(request, sock_write(sock, request->data, NULL, request->len), 0);
 }
 
@@ -319,9 +322,8 @@ static void submit(struct request *request)
 		try_recv(request, true);
 		break;
 	case OP_SEND:
-		/* The one that sends the SYN is tried at once, before what was armed behind it. */
-		if (request->wait && !kernel.is_obedient && kernel_chance(2) &&
-		    !kernel_sock(request->fd)->is_deferred)
+		/* Tried at once, before what was armed behind it, unless it waits for the socket. */
+		if (request->wait && !kernel.is_obedient && kernel_chance(2))
 			break;
 		try_send(request);
 		break;

@@ -159,8 +159,8 @@ unsigned sock_poll_mask(struct sock *sock)
 {
 	unsigned mask = 0;
 
-	if (sock->is_deferred)
-		return POLLOUT; /* so that somebody writes, or nothing ever happens */
+	if (sock->is_unconnected)
+		return POLLOUT | POLLHUP;
 	if (sock->is_connecting)
 		return 0;
 	if (sock->is_dead || (sock->fin_in && sock->fin_out))
@@ -205,26 +205,46 @@ int sock_read_end(struct sock *sock)
 	return -sock_error(sock);
 }
 
+int sock_begin(struct sock *sock, const struct addr *to)
+{
+	int result;
+
+	if (!sock->is_unconnected)
+		fail("fd %d: connected twice", sock->fd);
+	result = kernel.dial(sock, to);
+	if (result < 0)
+		return result;
+	sock->is_unconnected = false;
+	sock->is_connecting = true;
+	return 0;
+}
+
 void sock_syn(struct sock *sock)
 {
-	sock->is_deferred = false;
 	kernel.moves++;
 	if (kernel.syn)
 		kernel.syn(sock);
 }
 
-/* tcp_sendmsg_fastopen: as much as a SYN holds, or none when the cookie is not there any more. A
- * fresh peer's kernel takes so much whatever its reader does: it does not keep the socket full. */
-static int sock_open_fast(struct sock *sock, const uint8_t *data, uint32_t len)
+/* tcp_sendmsg_fastopen: as much as a SYN holds, or none without a cookie. A fresh peer's kernel
+ * takes so much whatever its reader does: it does not keep the socket full. */
+int sock_open_fast(struct sock *sock, const struct request *request)
 {
-	uint32_t n = kernel_some(min_u32(min_u32(len, sock->send_cap / 2), 1400));
+	uint32_t n;
+	int      result;
 
-	if (kernel.loses_cookies || kernel_chance(8))
+	if (kernel.denies_fastopen || kernel_chance(8))
+		return -EOPNOTSUPP;
+	result = sock_begin(sock, &request->to);
+	if (result < 0)
+		return result;
+	n = kernel_some(min_u32(min_u32(request->len, sock->send_cap / 2), 1400));
+	if (!kernel.has_cookies && (kernel.is_obedient || kernel_chance(4)))
 		n = 0;
 	if (n > 0)
-		sock_take(sock, data, n);
+		sock_take(sock, request->data, n);
 	sock->out_accepted += n;
-	trace("fd %d: %u of %u go with the SYN", sock->fd, n, len);
+	trace("fd %d: %u of %u go with the SYN", sock->fd, n, request->len);
 	sock_syn(sock);
 	return n > 0 ? (int)n : -EINPROGRESS;
 }
@@ -233,8 +253,8 @@ int sock_write(struct sock *sock, const uint8_t *data, const struct contents *pi
 {
 	uint32_t room, n;
 
-	if (sock->is_deferred)
-		return sock_open_fast(sock, data, len);
+	if (sock->is_unconnected)
+		fail("fd %d: %u bytes for nobody", sock->fd, len);
 	if (sock->is_connecting)
 		return -EAGAIN;
 	if (sock->is_dead || sock->fin_out)
@@ -366,7 +386,7 @@ bool peer_sees_eof(const struct sock *sock)
 
 void peer_accept(struct sock *sock)
 {
-	if (!sock->is_connecting || sock->is_deferred || (sock->fd >= 0 && !sock->is_open))
+	if (!sock->is_connecting || (sock->fd >= 0 && !sock->is_open))
 		return;
 	trace("fd %d: connected", sock->fd);
 	sock->is_connecting = false;
@@ -376,7 +396,7 @@ void peer_accept(struct sock *sock)
 
 void peer_refuse(struct sock *sock, int error)
 {
-	if (!sock->is_connecting || sock->is_deferred || (sock->fd >= 0 && !sock->is_open))
+	if (!sock->is_connecting || (sock->fd >= 0 && !sock->is_open))
 		return;
 	trace("fd %d: refused", sock->fd);
 	sock_kill(sock, error);

@@ -229,7 +229,7 @@ static void check_conn_lives(const struct conn *c)
 			     c->client.fd, sock_unread(client));
 		break;
 	case CONN_DIAL:
-		if (kernel_sock(c->upstream.fd)->is_deferred)
+		if (kernel_sock(c->upstream.fd)->is_unconnected)
 			fail("fd %d waits for an answer to a SYN that was never sent",
 			     c->upstream.fd);
 		if (!kernel_sock(c->upstream.fd)->is_connecting)

@@ -1,3 +1,4 @@
+#include "io/ring.h"
 #include "io/sock.h"
 #include "port_maker.h"
 #include "test.h"
@@ -57,6 +58,68 @@ TEST(nothing_is_unsent_to_a_peer_that_has_reset)
 TEST(nothing_is_unsent_on_no_socket)
 {
 	EXPECT_EQ(sock_unsent(-1), 0);
+}
+
+struct note {
+	struct op op;
+	int       res;
+};
+
+static void on_note(struct op *op, int res, unsigned flags)
+{
+	(void)flags;
+	container_of(op, struct note, op)->res = res;
+}
+
+/* What a fast open of *fd* says, and a poll behind it. */
+static void open_fast(struct ring *ring, int fd, const struct sockaddr_in *to, struct note *opening,
+                      struct note *outcome)
+{
+	op_init(&opening->op, on_note);
+	op_init(&outcome->op, on_note);
+	ring_open_fast(ring, &opening->op, fd, (const struct sockaddr *)to, sizeof(*to),
+	               span_text("hello"));
+	ring_poll(ring, &outcome->op, fd, POLLOUT);
+	while (opening->op.busy || outcome->op.busy) {
+		EXPECT_EQ(ring_wait(ring, 10000), 0);
+		(void)ring_reap(ring);
+	}
+}
+
+/* Whatever this host allows, and whichever cookies it has. */
+static void try_to_open_fast(struct ring *ring, const struct sockaddr_in *to, bool is_refused)
+{
+	const struct sock_dial_options plain = {0};
+	int                            fd = sock_open(AF_INET, &plain);
+	struct note                    opening, outcome;
+
+	EXPECT(fd >= 0);
+	open_fast(ring, fd, to, &opening, &outcome);
+	if (opening.res == -EOPNOTSUPP) {
+		EXPECT_EQ(outcome.res, POLLOUT | POLLHUP); /* as of any that does not connect */
+		EXPECT_EQ(sock_connect(fd, (const struct sockaddr *)to, sizeof(*to)), 0);
+	} else {
+		EXPECT(opening.res == 5 || opening.res == -EINPROGRESS);
+		EXPECT_EQ(outcome.res & ~POLLRDHUP,
+		          is_refused ? POLLOUT | POLLERR | POLLHUP : POLLOUT);
+	}
+	expect_soon(fd, POLLOUT);
+	EXPECT_EQ(sock_take_error(fd), is_refused ? -ECONNREFUSED : 0);
+	sock_close(fd);
+}
+
+TEST(a_fast_open_tells_at_once_and_writability_the_outcome)
+{
+	int                listener = stranger(0, false);
+	struct sockaddr_in to = loopback(port_of(listener));
+	struct ring        ring;
+
+	if (ring_init(&ring, 8, false) == 0) { /* else io_uring is denied, which test_host judges */
+		try_to_open_fast(&ring, &to, false);
+		close(listener);
+		try_to_open_fast(&ring, &to, true);
+		ring_fini(&ring);
+	}
 }
 
 int main(void)
