@@ -39,7 +39,8 @@ enum {
  * 4096. *spins*: ring_spin will be called. The calling thread becomes the only one allowed to use
  * it. */
 MUST_CHECK int ring_init(struct ring *ring, unsigned entries, bool spins);
-void           ring_fini(struct ring *ring);
+/* Submits what was armed before it ends. */
+void ring_fini(struct ring *ring);
 
 void op_init(struct op *op, void (*done)(struct op *op, int res, unsigned flags));
 
@@ -94,6 +95,10 @@ void ring_read(struct ring *ring, struct op *op, int fd, void *data, uint32_t le
 
 /* Asks for the end of a busy operation; it still lands on its own, mostly with -ECANCELED. */
 void ring_cancel(struct ring *ring, struct op *op);
+
+/* Closes *fd* as what was armed is submitted, without a word back: until then its number is not
+ * given to another. No operation on it is in flight. */
+void ring_close(struct ring *ring, int fd);
 
 /* Submits what was armed, ahead of work that it need not wait for. */
 void ring_submit(struct ring *ring);

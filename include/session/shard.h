@@ -137,6 +137,9 @@ uint64_t shard_random(struct shard *shard);
  * shard->records. */
 uint8_t *shard_records(struct shard *shard);
 
+/* The process has *percent* of max_connections, or more. */
+bool shard_is_full(const struct shard *shard, uint32_t percent);
+
 /* As many hellos are waited for as may be (sizes.pending_hellos). */
 bool shard_has_many_hellos(const struct shard *shard);
 

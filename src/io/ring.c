@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Receives until *limit* bytes have come; where sqe->optlen is not known yet it is called file_index,
  * and a receive that names one is refused. */
@@ -69,6 +70,7 @@ int ring_init(struct ring *ring, unsigned entries, bool spins)
 
 void ring_fini(struct ring *ring)
 {
+	ring_submit(ring); /* a close that is armed would be lost, and the fd stay open */
 	UNMAPPING();
 	io_uring_queue_exit(&ring->uring);
 }
@@ -196,6 +198,22 @@ void ring_cancel(struct ring *ring, struct op *op)
 	io_uring_prep_cancel(sqe, op, 0);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	/* No owner: "not found" means that the operation has just landed by itself. */
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+void ring_close(struct ring *ring, int fd)
+{
+	struct io_uring_sqe *sqe;
+
+#ifdef __SANITIZE_THREAD__
+	/* ThreadSanitizer sees system calls alone: a number that is another socket's by now would
+	 * pass for the old one's. */
+	close(fd);
+	return;
+#endif
+	sqe = ring_next(ring);
+	io_uring_prep_close(sqe, fd);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data(sqe, NULL);
 }
 

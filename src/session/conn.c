@@ -169,6 +169,17 @@ void conn_leave_pending(struct conn *c)
 	GAUGE_ADD(c->shard->gauges.hellos_pending, -1u);
 }
 
+/* max_connections is what the files suffice for. */
+enum { CROWDED_PERCENT = 50 };
+
+/* Its sockets are closed before it is counted out: whoever takes its place, on any worker, needs its
+ * files, or its server takes no more connections than it is allowed. */
+static bool conn_is_waited_for(const struct conn *c)
+{
+	return shard_is_full(c->shard, CROWDED_PERCENT) ||
+	       ((c->claims & CLAIM_SERVER) && c->route->upstream->states[c->server].max_conns > 0);
+}
+
 static void side_fini(struct conn *c, struct side *side)
 {
 	side_drop_input(c, side);
@@ -176,8 +187,10 @@ static void side_fini(struct conn *c, struct side *side)
 		return;
 	if (c->ends_by_reset && !side->is_reset)
 		sock_reset(side->fd);
-	else
+	else if (conn_is_waited_for(c))
 		sock_close(side->fd);
+	else
+		ring_close(&c->shard->ring, side->fd);
 	side->fd = -1;
 }
 

@@ -12,13 +12,6 @@ enum {
 	OTHERS_MAX = 3, /* workers that are looked at for each connection */
 };
 
-static bool is_full(const struct shard *shard, uint32_t percent)
-{
-	uint64_t sessions = atomic_load_explicit(&shard->registry->sessions, memory_order_relaxed);
-
-	return sessions * 100 >= (uint64_t)shard->sizes.max_connections * percent;
-}
-
 /* A multishot accept may take all of the backlog before we hear of the first: near the limit
  * connections are taken one at a time, so that the backlog holds what cannot be served. */
 static bool is_nearly_full(const struct listener *listener)
@@ -33,7 +26,7 @@ static bool is_nearly_full(const struct listener *listener)
  * max_connections: a pause ends lower than it begins. */
 static bool must_wait(struct shard *shard, uint32_t percent)
 {
-	return is_full(shard, percent) ||
+	return shard_is_full(shard, percent) ||
 	       (shard_has_many_hellos(shard) && !shard_stale_hello(shard));
 }
 
@@ -185,7 +178,7 @@ static void listener_judge(struct listener *listener)
 		listener->is_stopped = true;
 	else if (!is_passing(listener->error))
 		listener_pause(listener, strerrordesc_np(-listener->error), true);
-	else if (is_full(shard, 100))
+	else if (shard_is_full(shard, 100))
 		listener_pause(listener, "max_connections reached", false);
 	else if (must_wait(shard, 100))
 		listener_pause(listener, "too many hellos to wait for", false);

@@ -166,6 +166,13 @@ uint64_t shard_random(struct shard *shard)
 	return hash_mix(shard->random);
 }
 
+bool shard_is_full(const struct shard *shard, uint32_t percent)
+{
+	uint64_t sessions = atomic_load_explicit(&shard->registry->sessions, memory_order_relaxed);
+
+	return sessions * 100 >= (uint64_t)shard->sizes.max_connections * percent;
+}
+
 bool shard_has_many_hellos(const struct shard *shard)
 {
 	return atomic_load_explicit(&shard->gauges.hellos_pending, memory_order_relaxed) >=

@@ -22,7 +22,7 @@ void settle(void)
 		world_turn();
 		if (kernel.turns > limit)
 			fail("it does not settle");
-	} while (kernel.moves != before || kernel.queue_len > 0);
+	} while (kernel.moves != before || kernel.queue_len > 0 || kernel.doomed_count > 0);
 	if (kernel.held_kinds == 0)
 		rules_check_liveness();
 }

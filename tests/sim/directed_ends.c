@@ -593,6 +593,48 @@ static void accepting_pauses_at_max_connections(void)
 	close_world();
 }
 
+/* How many sockets are still to be closed as the log tells of the client's end. */
+static uint32_t doomed_as_it_ends(struct sock *client)
+{
+	struct sock *server = server_of(client);
+
+	peer_finish(client);
+	settle();
+	peer_finish(server);
+	while (!outcome_of(client)->ended)
+		world_turn();
+	EXPECT(client->is_open == (kernel.doomed_count > 0));
+	return kernel.doomed_count;
+}
+
+static void files_are_back_ahead_of_their_sessions_place_when_half_are_taken(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *clients[2];
+
+	plan.sizes.max_connections = 4;
+	open_world(plan);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		clients[i] = connect_saying(SAYS_A);
+	EXPECT(doomed_as_it_ends(clients[0]) == 0);
+	EXPECT(doomed_as_it_ends(clients[1]) == 2);
+	settle();
+	EXPECT(!clients[1]->is_open);
+	close_world();
+}
+
+static void a_server_with_max_conns_has_been_left_before_another_may_come(void)
+{
+	struct world_plan plan = world_default();
+	struct sock      *client;
+
+	plan.server_max_conns = 1;
+	open_world(plan);
+	client = connect_saying(SAYS_A);
+	EXPECT(doomed_as_it_ends(client) == 0);
+	close_world();
+}
+
 const struct directed directed_ends[] = {
 	DIRECTED(a_connect_timeout_tries_the_next_server),
 	DIRECTED(a_connect_that_races_its_timeout_wins),
@@ -623,5 +665,7 @@ const struct directed directed_ends[] = {
 	DIRECTED(accepting_resumes_after_fds_ran_out),
 	DIRECTED(accepting_ends_for_good_when_the_socket_was_shut_down),
 	DIRECTED(accepting_pauses_at_max_connections),
+	DIRECTED(files_are_back_ahead_of_their_sessions_place_when_half_are_taken),
+	DIRECTED(a_server_with_max_conns_has_been_left_before_another_may_come),
 	{NULL, NULL},
 };

@@ -15,6 +15,7 @@ void ring_fini(struct ring *ring)
 	(void)ring;
 	if (kernel.request_count > 0)
 		fail("%u operations are in flight as the ring is closed", kernel.request_count);
+	kernel_close_doomed();
 }
 
 void op_init(struct op *op, void (*done)(struct op *op, int res, unsigned flags))
@@ -119,6 +120,12 @@ void ring_cancel(struct ring *ring, struct op *op)
 	if (!op->busy)
 		fail("an operation is cancelled that is not in flight");
 	(void)kernel_arm(op, OP_CANCEL, -1);
+}
+
+void ring_close(struct ring *ring, int fd)
+{
+	(void)ring;
+	kernel_fd_doom(fd);
 }
 
 /* What is armed may land at any time, submitted or not. */

@@ -52,6 +52,7 @@ void kernel_reset(uint64_t seed, bool is_obedient)
 	memset(kernel.socks, 0, sizeof(kernel.socks[0]) * kernel.sock_count);
 	memset(kernel.buffer_state, 0, sizeof(kernel.buffer_state));
 	kernel.fd_count = kernel.open_fds = 0;
+	kernel.doomed_count = 0;
 	kernel.sock_count = kernel.pipe_count = kernel.wire_count = 0;
 	kernel.request_count = kernel.queue_len = kernel.completion_count = kernel.batch_len = 0;
 	kernel.spare_count = 0;
@@ -142,7 +143,7 @@ int kernel_fd_index(int fd)
 
 	if (index < 0 || index >= kernel.fd_count)
 		fail("fd %d was never opened", fd);
-	if (!kernel.fds[index].is_open)
+	if (!kernel.fds[index].is_open || kernel.fds[index].is_doomed)
 		fail("fd %d is used after it was closed", fd);
 	return index;
 }
@@ -173,4 +174,20 @@ void kernel_fd_close(int fd)
 		fail("fd %d is closed under %u operations in flight", fd, kernel.fds[index].ops);
 	kernel.fds[index].is_open = false;
 	kernel.open_fds--;
+}
+
+void kernel_fd_doom(int fd)
+{
+	kernel_expect_quiet(kernel_sock(fd)->fd);
+	kernel.fds[fd - FD_FIRST].is_doomed = true;
+	kernel.doomed[kernel.doomed_count++] = fd;
+}
+
+void kernel_close_doomed(void)
+{
+	for (uint32_t i = 0; i < kernel.doomed_count; i++) {
+		kernel.fds[kernel.doomed[i] - FD_FIRST].is_doomed = false;
+		sock_shut(kernel_sock(kernel.doomed[i]), false);
+	}
+	kernel.doomed_count = 0;
 }

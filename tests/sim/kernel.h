@@ -176,9 +176,11 @@ struct kernel {
 	struct {
 		struct sock     *sock;
 		struct contents *pipe;
-		bool             is_open, is_listener;
+		bool             is_open, is_listener, is_doomed;
 		uint16_t         ops;
 	} fds[FDS_MAX];
+	int             doomed[FDS_MAX]; /* a close is armed, not submitted */
+	uint32_t        doomed_count;
 	int             fd_count;
 	int             open_fds;
 	struct request  pool[REQUESTS_MAX];
@@ -220,6 +222,8 @@ struct sock *kernel_sock_new(void);
 int          kernel_fd_new(struct sock *sock, struct contents *pipe);
 struct sock *kernel_sock(int fd); /* an open one; anything else fails the run */
 void         kernel_fd_close(int fd);
+void         kernel_fd_doom(int fd); /* a socket, to be closed at the next submission */
+void         kernel_close_doomed(void);
 int          kernel_fd_index(int fd); /* in kernel.fds; it must be open */
 int          kernel_listener_new(void);
 uint32_t     sock_unread(const struct sock *sock);
@@ -231,8 +235,9 @@ int          sock_error(struct sock *sock);
 /* The proxy writes *len* bytes, or from a pipe when *data* is NULL: count or -errno. */
 int  sock_write(struct sock *sock, const uint8_t *data, const struct contents *pipe, uint32_t len);
 void sock_syn(struct sock *sock);
-void sock_changed(struct sock *sock); /* FIN or RST came: every poll looks */
-void sock_noticed(struct sock *sock); /* the proxy knows now that a byte has moved */
+void sock_shut(struct sock *sock, bool by_reset); /* the proxy closes it, now */
+void sock_changed(struct sock *sock);             /* FIN or RST came: every poll looks */
+void sock_noticed(struct sock *sock);             /* the proxy knows now that a byte has moved */
 bool sock_deliver(struct sock *sock, uint32_t most);
 void stream_bytes(const struct stream *stream, uint32_t offset, uint8_t *out, uint32_t len);
 bool stream_has(const struct stream *stream, uint32_t offset, const uint8_t *data, uint32_t len);

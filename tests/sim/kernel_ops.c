@@ -31,7 +31,7 @@ static void fd_hold(int fd, int by)
 void kernel_expect_quiet(int fd)
 {
 	if (kernel.fds[kernel_fd_index(fd)].ops > 0)
-		fail("fd %d is given away under an operation in flight", fd);
+		fail("fd %d is given away or closed under an operation in flight", fd);
 }
 
 void kernel_use(int fd)
@@ -348,6 +348,7 @@ static void submit_all(void)
 	for (uint32_t i = 0; i < n; i++)
 		submit(kernel.queue[i]);
 	kernel.queue_len = 0;
+	kernel_close_doomed();
 }
 
 /* ------------------------------------------------------------------ turns */

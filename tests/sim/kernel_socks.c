@@ -311,6 +311,29 @@ bool sock_deliver(struct sock *sock, uint32_t most)
 	return n > 0;
 }
 
+void sock_shut(struct sock *sock, bool by_reset)
+{
+	int fd = sock->fd;
+
+	kernel_fd_close(fd);
+	sock->is_open = false;
+	sock->closed_ms = kernel.now_ms;
+	kernel.moves++;
+	trace("fd %d: %s at %u", fd, by_reset ? "reset" : "closed", sock->out_accepted);
+	if (sock->is_dead || (sock->is_closed_by_actor && sock->fin_out))
+		return;
+	/* tcp_close: bytes that nobody read turn the FIN into a RST. */
+	sock->is_reset_by_proxy = by_reset;
+	if (by_reset || sock_unread(sock) > 0 || sock->is_connecting) {
+		sock->lost_bytes = sock_queued(sock) > 0;
+		sock->rst_out = true;
+	}
+	sock->is_connecting = false;
+	if (!sock->rst_out && !sock->fin_out)
+		sock->fin_out_ms = kernel.now_ms;
+	sock->fin_out = true;
+}
+
 /* ------------------------------------------------------------------ the actor's end */
 
 void peer_send(struct sock *sock, uint32_t n)

@@ -33,7 +33,7 @@ void runs_stop_something(void)
 
 bool runs_is_over(void)
 {
-	if (world.accepted_count < world.client_count)
+	if (world.accepted_count < world.client_count || kernel.doomed_count > 0)
 		return false;
 	for (int i = 0; i < world.client_count; i++)
 		if (!world.outcomes[i].ended)

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "io/bufring.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -241,6 +243,94 @@ TEST(a_receive_of_many_ends_with_its_source)
 	watch_fini(&watch);
 	close(ends[0]);
 	close(ends[1]);
+}
+
+/* A ring that has nothing to wait for, and a connection: *ends*[0] is to be closed. */
+static bool pair_init(struct ring *ring, int ends[2])
+{
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+	return ring_init(ring, 4, false) == 0;
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+TEST(a_close_happens_as_it_is_submitted_and_says_nothing)
+{
+	struct ring ring;
+	char        byte;
+	int         ends[2];
+
+	if (pair_init(&ring, ends)) {
+		ring_close(&ring, ends[0]);
+#ifndef __SANITIZE_THREAD__ /* there it is at once */
+		EXPECT(is_open(ends[0]));
+		EXPECT(read(ends[1], &byte, 1) < 0 && errno == EAGAIN);
+#endif
+		EXPECT_EQ(ring_wait(&ring, 0), 0);
+		EXPECT(!is_open(ends[0]));
+		EXPECT(read(ends[1], &byte, 1) == 0);
+		EXPECT_EQ(ring_reap(&ring), 0);
+		ring_fini(&ring);
+	}
+	close(ends[1]);
+}
+
+TEST(a_close_wakes_nobody_from_a_wait)
+{
+	enum { WAIT_MS = 30 };
+	struct ring ring;
+	uint64_t    begun_us = clock_us();
+	int         ends[2];
+
+	if (pair_init(&ring, ends)) {
+		ring_close(&ring, ends[0]);
+		EXPECT_EQ(ring_wait(&ring, WAIT_MS), 0);
+		EXPECT(clock_us() - begun_us >= WAIT_MS * 1000);
+		EXPECT_EQ(ring_reap(&ring), 0);
+		ring_fini(&ring);
+	}
+	close(ends[1]);
+}
+
+TEST(a_ring_that_ends_closes_what_it_was_told_to)
+{
+	struct ring ring;
+	char        byte;
+	int         ends[2];
+
+	if (pair_init(&ring, ends)) {
+		ring_close(&ring, ends[0]);
+		ring_fini(&ring);
+		EXPECT(!is_open(ends[0]));
+		EXPECT(read(ends[1], &byte, 1) == 0);
+	}
+	close(ends[1]);
+}
+
+/* More than the submission queue holds. */
+TEST(many_closes_at_once_are_all_done)
+{
+	enum { PAIRS = 50 };
+	struct ring ring;
+	char        byte;
+	int         ends[PAIRS][2];
+
+	if (ring_init(&ring, 4, false) != 0)
+		return;
+	for (int i = 0; i < PAIRS; i++) {
+		EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends[i]) == 0);
+		ring_close(&ring, ends[i][0]);
+	}
+	EXPECT_EQ(ring_wait(&ring, 0), 0);
+	EXPECT_EQ(ring_reap(&ring), 0);
+	for (int i = 0; i < PAIRS; i++) {
+		EXPECT(read(ends[i][1], &byte, 1) == 0);
+		close(ends[i][1]);
+	}
+	ring_fini(&ring);
 }
 
 int main(void)
