@@ -268,6 +268,7 @@ def derive(row):
     row["per_unit"] = row["proxy_cpu"] / row["units"]
     row["load_per_unit"] = row["load_cpu"] / row["units"]
     row["px_lg"] = row["proxy_cpu"] / row["load_cpu"] if row["load_cpu"] else 0
+    row["proxy_busy"], row["load_busy"] = row["proxy_cpu"] / row["seconds"], row["load_cpu"] / row["seconds"]
     return row
 
 
