@@ -247,6 +247,10 @@ class Penstock(Process):
     def sockets(self):
         return sum(1 for name in self.fds().values() if name.startswith("socket:"))
 
+    def wait_sockets(self, count, seconds=LIMIT):
+        """A session's sockets are closed a moment after the log and the gauges have told of its end."""
+        wait_until(lambda: f"{count} sockets, there are {self.sockets()}", lambda: self.sockets() == count, seconds)
+
     def stop(self, number=signal.SIGTERM, seconds=None):
         """Ends it and checks that it ended well."""
         if self.alive():

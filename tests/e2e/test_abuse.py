@@ -182,7 +182,8 @@ def test_ten_cycles_of_abuse_leave_nothing_behind(t):
         equal(ask(p.port(), hello.hello()), "app", f"after cycle {number}")
         p.wait_empty()
         # Accepted and spliced fds are gone; what is left is what it started with.
-        equal(len(kinds(p.fds())), len(kinds(fds)), f"cycle {number}: {kinds(p.fds())} for {kinds(fds)}")
+        wait_until(lambda cycle=number: f"the files of the start after cycle {cycle}: {kinds(p.fds())} for {kinds(fds)}",
+                   lambda: len(kinds(p.fds())) == len(kinds(fds)))
         note(f"cycle {number}: RSS {p.rss()}")
         if number == 0:
             first = p.rss()
@@ -209,7 +210,7 @@ def test_killed_backend_in_mid_transfer_leaves_nothing_behind(t):
     result = clients.result()
     equal((result["ok"], result["wrong"]), (0, 0))
     p.wait_empty()
-    equal(kinds(p.fds()), before)
+    wait_until(lambda: f"the files of the start: {kinds(p.fds())} for {before}", lambda: kinds(p.fds()) == before)
     assert {line["reason"] for line in p.take(16)} <= {"upstream_reset", "client_reset", "ok"}
     equal(ask(p.port(), hello.hello()), "app")
 

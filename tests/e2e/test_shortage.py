@@ -161,7 +161,7 @@ def test_exhausted_ports_blame_no_server_and_pass_when_ports_return(t):
         server = 127.0.0.1:20001 max_fails=1 fail_timeout=1h
         server = 127.0.0.1:20002 max_fails=1 fail_timeout=1h
         """)
-    path, first = t.path("front.sock"), hello.hello()
+    path, first, before = t.path("front.sock"), hello.hello(), p.sockets()
     held, refused = [], 0
     for _ in range(140):
         sock = unix_client(path)
@@ -183,7 +183,8 @@ def test_exhausted_ports_blame_no_server_and_pass_when_ports_return(t):
             conn.sock.shutdown(socket.SHUT_RD)
     for _, sock in held:
         sock.close()
-    wait_until("the ports are back", lambda: p.status()["sessions"] == 0)
+    wait_until("the sessions have ended", lambda: p.status()["sessions"] == 0)
+    p.wait_sockets(before)  # then their ports are back, too
     tags = []
     for _ in range(10):
         with unix_client(path) as sock:
