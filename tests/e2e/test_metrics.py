@@ -350,7 +350,7 @@ def test_counters_add_up_to_the_access_log_under_every_strategy(t):
         cut = bulk(t, p.port(), connections=16, up=1024 * MIB, down=1024 * MIB)
         whole.result()
         wait_until("bytes move", lambda: Scrape(p).total("bytes_total") > 40 * each)
-        equal(Scrape(p).value("connections_active", listener="front"), 16)
+        wait_until("the others have ended", lambda: Scrape(p).value("connections_active", listener="front") == 16)
         cut.kill()
         scrape = agrees(p)
         used = {strategy: scrape.value("relay_bytes_total", strategy=strategy)
@@ -500,7 +500,8 @@ def test_a_hundred_stuck_scrapers_stop_neither_traffic_nor_other_scrapes(t):
             assert time.monotonic() - begun < 4, "a scrape waited for the stuck ones"
             echoes(held)
             is_served(p)
-    assert p.sockets() <= before + 16 + 4, "more than 16 are held"
+    # Sooner than any of them is let go; sessions that have just ended may hold their sockets a moment longer.
+    wait_until(lambda: f"at most 16 are held: {p.sockets() - before}", lambda: p.sockets() <= before + 16 + 4, 2)
     wait_until("their time is up", lambda: p.sockets() <= before, 3 * LIMIT)
     echoes(held)
     for sock in stuck:
