@@ -162,7 +162,7 @@ def test_server_down_gets_nobody_keeps_its_sessions_and_comes_back(t):
         equal(said(t, "server", "app", name, "up"), f"app {name}: up\n")
         equal({ask(p.port(), hello.hello()) for _ in range(6)}, {"a", "c"})
         wait_until("the end of all", lambda: not any(row["active"] for row in servers(t).values()))
-    assert f"ctl: server app {name} drain (uid {os.geteuid()}, pid " in p.err(), p.err()
+    wait_until("the log tells of it", lambda: f"ctl: server app {name} drain (uid {os.geteuid()}, pid " in p.err())
 
 
 def test_last_server_down_is_no_server(t):

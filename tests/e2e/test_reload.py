@@ -411,7 +411,7 @@ def test_keys_that_need_a_restart_keep_their_values(t):
     for line in ("max_connections = 50", "pipe_pool = 10", "admin_socket = {dir}/other"):
         told = [row for row in err.splitlines() if row.startswith(place(p, line) + ": warning: ")]
         assert len(told) == 1 and "until a restart" in told[0], f"{line}: {err}"
-        assert told[0] in p.err(), p.err()
+        wait_until(lambda row=told[0]: f"the log tells of {row}: {p.err()}", lambda row=told[0]: row in p.err())
     equal(status(t)["max_connections"], 100)
     assert not os.path.exists(t.path("other"))
 
