@@ -1,5 +1,6 @@
 """Hostile clients: they cost themselves, not the others; afterwards nothing of them is left."""
 
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -72,8 +73,12 @@ def test_64_half_closed_clients_that_stop_reading_cost_nothing(t):
 
 
 def wait_for_standstill(p):
-    """Until penstock does nothing for a fifth of a second: all buffers on the way are full."""
-    wait_until("a standstill", lambda: p.cpu_over(0.2) < 0.02, 20 * SLOWER)
+    """Until penstock does nothing for a fifth of a second: all buffers on the way are full. One that only was given no
+    CPU for so long holds a buffer, or goes on."""
+    def stands():
+        before = p.status()
+        return p.cpu_over(0.2) < 0.02 and p.status() == before and not before["leases"]
+    wait_until("a standstill", stands, 20 * SLOWER)
 
 
 def throughput(t, p, size):
@@ -85,26 +90,27 @@ def throughput(t, p, size):
 def beside_stalled_readers(t, strategy):
     """A healthy connection among 4 x recv_buffers stalled readers on one worker is served as if it were alone."""
     size, buffers = t.scale(128 * MIB), 16
-    p = front(t, strategy, f"recv_buffers = {buffers}\n        pipe_pool = {buffers}", workers=1)
-    alone = max(throughput(t, p, size) for _ in range(3))
+    p, other = (front(t, strategy, f"recv_buffers = {buffers}\n        pipe_pool = {buffers}", workers=1)
+                for _ in range(2))
     stalled = bulk(t, p.port(), TO_LOAD, connections=4 * buffers, down=6 * MIB, stall=True)
     stalled.said("stalled")
     p.wait_status(sessions=4 * buffers)
     wait_for_standstill(p)
     p.wait_status(leases=0)
     before = p.status()
-    # What a stalled reader could hold from others is a buffer or a pipe: neither is missed. Half the speed leaves room
-    # for the noise of a shared machine; a held buffer would leave next to none.
-    beside, rounds = 0, 0
-    while beside < 0.9 * alone and rounds < 8:
-        beside = max(beside, throughput(t, p, size))
-        rounds += 1
+    # What a stalled reader could hold from others is a buffer or a pipe: neither is missed. Half the speed of another
+    # penstock just before leaves room for the noise of a shared machine; a held buffer would leave next to none.
+    best, rounds = 0, 0
+    while best < 0.9 and rounds < 8:
+        alone = throughput(t, other, size)
+        beside = throughput(t, p, size)
+        note(f"{strategy}: alone {alone:.0f}, beside {beside:.0f} bytes/ms")
+        best, rounds = max(best, beside / alone), rounds + 1
     after = p.status()
-    note(f"{strategy}: alone {alone:.0f}, beside {beside:.0f} bytes/ms")
-    assert beside >= 0.5 * alone, f"{beside:.0f} bytes/ms beside them, {alone:.0f} alone; {after}"
+    assert best >= 0.5, f"{best:.2f} of the speed of one that is alone; {after}"
     for shortage in ("buffers_exhausted", "pipes_exhausted"):
         equal(after[shortage], before[shortage], shortage)
-    equal(p.lines()[-1]["relay"], "copy" if strategy == "copy" else "splice")
+    equal(p.take()["relay"], "copy" if strategy == "copy" else "splice")
     stalled.go()
     all_right(stalled.result(), 4 * buffers)
     p.wait_empty()
@@ -131,12 +137,15 @@ def test_tricklers_far_over_the_bound_do_not_keep_good_clients_out(t):
     tricklers = Load(t, "trickle", p.port(), first=hello.hello(), connections=4 * bound, interval=50)
     tricklers.said("trickling")
     wait_until("the bound is reached", lambda: p.status()["hellos_pending"] >= bound)
-    good = 0
-    for _ in range(200):
+
+    def is_served(_):
         try:
-            good += ask(p.port(), hello.hello()) == "app"
+            return ask(p.port(), hello.hello()) == "app"
         except (OSError, EOFError):
-            pass
+            return False
+    # Each waits a quarter of a second or more behind those in the backlog, so they do so together.
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        good = sum(pool.map(is_served, range(200)))
     pending = p.status()["hellos_pending"]
     tricklers.go()
     note(tricklers.result())
