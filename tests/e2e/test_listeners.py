@@ -110,9 +110,9 @@ def test_bare_port_listens_on_ipv4_and_ipv6(t):
         proxy_pass = 127.0.0.1:{app}
         """, app=t.backend("app").port)
     equal(ask(p.port(), hello.hello()), "app")
+    assert p.take()["client"].startswith("127.0.0.1:")
     equal(ask(p.port(), hello.hello(), host="::1"), "app")
     equal(ask(p.port(), hello.hello(), source="127.0.0.2"), "alert 49", "an IPv4 client is judged as IPv4")
-    assert p.take()["client"].startswith("127.0.0.1:")
 
 
 def test_listener_of_several_ports(t):
