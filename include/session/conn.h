@@ -62,13 +62,12 @@ struct conn_name {
 struct conn {
 	/* Hot: all that RELAY touches. */
 	struct shard *shard;
-	struct conn  *ready_next;
+	struct list   in_ready; /* in shard->running or shard->others */
 	struct timer  timer;
 	uint64_t active_ms; /* when a byte was last moved; before: since when a hello is awaited */
 	uint16_t inflight;  /* the kernel's claim on this memory */
 	uint8_t  state;     /* enum conn_state */
 	uint8_t  facts;     /* enum conn_fact */
-	bool     is_ready : 1;   /* in shard->running or shard->others */
 	bool     is_entered : 1; /* the state's opening move is made */
 	bool     is_half_closed : 1;
 	bool     is_broken : 1;   /* a side has an error that is not its turn to be read yet */
@@ -117,6 +116,9 @@ void conn_learn_peer(struct conn *c);
 
 /* Notes that there are new facts; it runs later in this turn. */
 void conn_wake(struct conn *c);
+
+/* The same for bytes that came: in the order in which they did, whatever it was woken for before. */
+void conn_wake_last(struct conn *c);
 
 /* Ends it as soon as its operations land; the first reason stands. */
 void conn_stop(struct conn *c, enum reason reason);

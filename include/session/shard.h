@@ -35,11 +35,6 @@ struct worker_sizes {
 
 struct conn;
 
-/* Oldest first; linked by conn.ready_next. */
-struct conn_line {
-	struct conn *first, **end;
-};
-
 struct shard {
 	struct ring      ring;
 	struct bufring   buffers;
@@ -47,8 +42,8 @@ struct shard {
 	struct wheel     wheel;
 	uint64_t         now_ms;     /* CLOCK_MONOTONIC at the start of this loop turn */
 	bool             was_busy;   /* it began with a completion */
-	struct conn_line running;    /* with new facts, those in RELAY, */
-	struct conn_line others;     /* and those that come or go */
+	struct list      running;    /* conn.in_ready: with new facts, those in RELAY, */
+	struct list      others;     /* and those that come or go */
 	struct list      all;        /* conn.in_all */
 	struct list      pending;    /* conn.in_pending: PREAMBLE and HELLO, oldest first */
 	struct list      starved;    /* conn.in_starved: found no receive buffer */

@@ -29,6 +29,7 @@ static void conn_init(struct conn *c, const struct listener *listener, int fd)
 	side_init(&c->upstream, true);
 	flow_init(&c->up);
 	flow_init(&c->down);
+	list_init(&c->in_ready);
 	list_init(&c->in_pending);
 	list_init(&c->in_starved);
 	list_init(&c->in_stalled);
@@ -72,14 +73,14 @@ bool conn_begin(const struct listener *listener, int fd)
 
 void conn_wake(struct conn *c)
 {
-	struct conn_line *line = c->state == CONN_RELAY ? &c->shard->running : &c->shard->others;
+	if (list_is_empty(&c->in_ready))
+		conn_wake_last(c);
+}
 
-	if (c->is_ready)
-		return;
-	c->is_ready = true;
-	c->ready_next = NULL;
-	*line->end = c;
-	line->end = &c->ready_next;
+void conn_wake_last(struct conn *c)
+{
+	list_remove(&c->in_ready);
+	list_append(c->state == CONN_RELAY ? &c->shard->running : &c->shard->others, &c->in_ready);
 }
 
 void conn_stop(struct conn *c, enum reason reason)
@@ -254,17 +255,12 @@ static void conn_advance(struct conn *c)
 	}
 }
 
-static void advance_line(struct conn_line *line)
+static void advance_line(struct list *line)
 {
-	while (line->first) {
-		struct conn *c = line->first;
+	struct list *link;
 
-		line->first = c->ready_next;
-		if (!line->first)
-			line->end = &line->first;
-		c->is_ready = false;
-		conn_advance(c);
-	}
+	while ((link = list_take(line)))
+		conn_advance(container_of(link, struct conn, in_ready));
 }
 
 void conn_advance_running(struct shard *shard)
@@ -274,7 +270,7 @@ void conn_advance_running(struct shard *shard)
 
 void conn_advance_ready(struct shard *shard)
 {
-	while (shard->running.first || shard->others.first) {
+	while (!list_is_empty(&shard->running) || !list_is_empty(&shard->others)) {
 		advance_line(&shard->running);
 		advance_line(&shard->others);
 	}

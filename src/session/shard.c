@@ -32,8 +32,8 @@ static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 		.next_id = plan->first_id ? plan->first_id
 	                                  : ((uint64_t)plan->index << SESSION_ID_BITS) + 1,
 	};
-	shard->running.end = &shard->running.first;
-	shard->others.end = &shard->others.first;
+	list_init(&shard->running);
+	list_init(&shard->others);
 	list_init(&shard->all);
 	list_init(&shard->listeners);
 	list_init(&shard->pending);
@@ -245,7 +245,8 @@ static void shard_feed_starved(struct shard *shard)
 
 static uint64_t shard_wait_ms(const struct shard *shard)
 {
-	if (shard->running.first || shard->others.first || !list_is_empty(&shard->handshakes) ||
+	if (!list_is_empty(&shard->running) || !list_is_empty(&shard->others) ||
+	    !list_is_empty(&shard->handshakes) ||
 	    (!list_is_empty(&shard->starved) && shard->buffers.lending.lent > 0))
 		return 0;
 	return wheel_next_ms(&shard->wheel, clock_ms());

@@ -62,6 +62,9 @@ static void on_input(struct op *op, int res, unsigned flags)
 		side->facts |= SIDE_INPUT;
 	}
 	side_landed(c, op);
+	/* Its place is that of what came, not that of a send that has landed, too: else who is
+	 * answered at once goes ahead of all that have waited, turn after turn. */
+	conn_wake_last(c);
 }
 
 static void on_output(struct op *op, int res, unsigned flags)

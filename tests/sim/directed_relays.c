@@ -131,6 +131,37 @@ static void sessions_that_run_go_ahead_of_those_that_leave(void)
 	close_world();
 }
 
+/* Nor does a session whose send has landed meanwhile go ahead of one whose message came before its
+ * own. */
+static void messages_are_passed_on_in_the_order_in_which_they_came(void)
+{
+	struct sock *waiting, *quick;
+
+	open_world(copying(CONF_ZERO_COPY_OFF));
+	waiting = connect_saying(SAYS_A);
+	quick = connect_saying(SAYS_A);
+	kernel.held_kinds = BIT(OP_SEND);
+	peer_send(quick, 10);
+	world_turn();
+	world_turn();
+	kernel.held_kinds = BIT(OP_SEND) | BIT(OP_RECV);
+	peer_send(waiting, 10);
+	world_turn();
+	peer_send(server_of(quick), 10);
+	world_turn();
+	kernel.held_kinds = 0;
+	EXPECT(ring_wait(&world.shard.ring, 0) == 0);
+	EXPECT(ring_reap(&world.shard.ring) == 3);
+	conn_advance_running(&world.shard);
+	EXPECT(kernel.queue_len >= 2);
+	EXPECT(kernel.queue[0]->kind == OP_SEND && kernel.queue[0]->fd == server_of(waiting)->fd);
+	EXPECT(kernel.queue[1]->kind == OP_SEND && kernel.queue[1]->fd == quick->fd);
+	settle();
+	finish(quick);
+	finish(waiting);
+	close_world();
+}
+
 /* True: what brought these *n* bytes goes on receiving. */
 static bool goes_on_behind(struct sock *client, uint32_t n)
 {
@@ -446,6 +477,7 @@ const struct directed directed_relays[] = {
 	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_come),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_leave),
+	DIRECTED(messages_are_passed_on_in_the_order_in_which_they_came),
 	DIRECTED(one_receive_brings_small_messages_up_to_a_bufferful),
 	DIRECTED(small_messages_ahead_of_a_slow_reader_are_bounded_and_hold_no_buffer),
 	DIRECTED(a_server_may_speak_first_where_no_hello_is_read),

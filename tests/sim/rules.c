@@ -100,7 +100,7 @@ static void check_conn(const struct conn *c, struct tally *tally)
 	tally->counted += (c->claims & CLAIM_SESSION) != 0;
 	tally->lingering += c->state == CONN_REFUSE;
 	tally->pending += !list_is_empty(&((struct conn *)(uintptr_t)c)->in_pending);
-	if (c->is_ready)
+	if (!list_is_empty(&((struct conn *)(uintptr_t)c)->in_ready))
 		fail("connection %llu was left with facts nobody looked at",
 		     (unsigned long long)c->id);
 	if (c->state != CONN_CLOSING && !timer_is_armed(&c->timer) && !(c->facts & CONN_TIMER))

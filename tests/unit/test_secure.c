@@ -149,13 +149,14 @@ static void begin(void)
 	memset(&conn, 0, sizeof(conn));
 	memset(&script, 0, sizeof(script));
 	shard.records_size = RECORDS_SIZE;
-	shard.running.end = &shard.running.first;
-	shard.others.end = &shard.others.first;
+	list_init(&shard.running);
+	list_init(&shard.others);
 	EXPECT(slab_init(&shard.secures, sizeof(struct secure), 1));
 	EXPECT(slab_init(&shard.records, RECORDS_SIZE, 2));
 	EXPECT_EQ(ring_init(&shard.ring, 64, false), 0);
 	EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	conn.shard = &shard;
+	list_init(&conn.in_ready);
 	side_init(side, false);
 	side->fd = fds[0];
 	secure_begin(&conn, side);
