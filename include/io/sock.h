@@ -67,6 +67,10 @@ int sock_local(int fd, struct addr *local);
 /* Bytes at once, without waiting: count or -errno (-EAGAIN). Never raises SIGPIPE. */
 MUST_CHECK ssize_t sock_send_now(int fd, const void *data, size_t len);
 
+/* The same, of bytes behind which sock_finish follows at once: one segment takes both. What was taken
+ * whole may be held back until then. MSG_MORE in send(2). */
+MUST_CHECK ssize_t sock_send_last(int fd, const void *data, size_t len);
+
 /* What is there, without waiting: count, 0 at the end, or -errno (-EAGAIN). */
 MUST_CHECK ssize_t sock_recv_now(int fd, void *data, size_t size);
 

@@ -5,7 +5,8 @@
  * holds nothing, so that a slow reader holds back its writer. Small exchanges are copied; a direction
  * that turned out to be bulk is spliced through a pooled pipe and goes back to copying when it
  * falls quiet. Where a side speaks TLS it decrypts and encrypts on the way and never splices. End
- * of file is passed on as shutdown(SHUT_WR) behind the last byte.
+ * of file is passed on as shutdown(SHUT_WR) behind the last byte, in one segment with it where both
+ * have come.
  */
 #ifndef SESSION_FLOW_H
 #define SESSION_FLOW_H

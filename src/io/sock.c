@@ -249,6 +249,13 @@ ssize_t sock_send_now(int fd, const void *data, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+ssize_t sock_send_last(int fd, const void *data, size_t len)
+{
+	ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+
+	return n < 0 ? -errno : n;
+}
+
 ssize_t sock_recv_now(int fd, void *data, size_t size)
 {
 	ssize_t n = recv(fd, data, size, MSG_DONTWAIT);

@@ -240,6 +240,67 @@ static void a_server_may_speak_first_where_no_hello_is_read(void)
 	close_world();
 }
 
+/* One turn has seen both: it passes on both. */
+static void an_answer_and_its_end_leave_together(void)
+{
+	struct sock *client, *server;
+	uint32_t     taken;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	taken = client->out_accepted;
+	peer_send(server, 300);
+	peer_finish(server);
+	world_turn();
+	EXPECT(client->out_accepted == taken + 300);
+	EXPECT(client->is_finished_by_proxy);
+	finish(client);
+	close_world();
+}
+
+/* What it takes at once is the beginning; the end waits for all of it. */
+static void an_answer_with_its_end_waits_for_a_slow_reader(void)
+{
+	struct sock *client, *server;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	client = connect_saying(SAYS_A);
+	client->window = 0;
+	client->send_cap = 100;
+	server = server_of(client);
+	peer_send(server, 300);
+	peer_finish(server);
+	settle();
+	EXPECT(client->out_accepted == 100 && !client->is_finished_by_proxy);
+	client->window = 1 << 20;
+	settle();
+	(void)peer_read(client, UINT32_MAX);
+	settle();
+	EXPECT(client->out_accepted == 300 && client->is_finished_by_proxy);
+	finish(client);
+	close_world();
+}
+
+/* The other direction has ended: no end is said, the session closes, so nothing may be held back. */
+static void an_answer_with_its_end_to_one_that_has_ended_is_not_held_back(void)
+{
+	struct sock *client, *server;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	peer_finish(client);
+	settle();
+	peer_send(server, 300);
+	peer_finish(server);
+	settle();
+	(void)peer_read(client, UINT32_MAX);
+	settle();
+	EXPECT(outcome_of(client)->ended && outcome_of(client)->bytes_down == 300);
+	close_world();
+}
+
 /* A watch is armed; the next send comes short; its edge is seen before its completion, and no other
  * will come. */
 static void writability_seen_before_the_short_sends_completion_is_not_lost(void)
@@ -481,6 +542,9 @@ const struct directed directed_relays[] = {
 	DIRECTED(one_receive_brings_small_messages_up_to_a_bufferful),
 	DIRECTED(small_messages_ahead_of_a_slow_reader_are_bounded_and_hold_no_buffer),
 	DIRECTED(a_server_may_speak_first_where_no_hello_is_read),
+	DIRECTED(an_answer_and_its_end_leave_together),
+	DIRECTED(an_answer_with_its_end_waits_for_a_slow_reader),
+	DIRECTED(an_answer_with_its_end_to_one_that_has_ended_is_not_held_back),
 	DIRECTED(writability_seen_before_the_short_sends_completion_is_not_lost),
 	DIRECTED(a_watch_that_the_kernel_ended_is_renewed),
 	DIRECTED(half_close_passes_with_data_in_flight_both_ways),

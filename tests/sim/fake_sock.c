@@ -91,6 +91,15 @@ ssize_t sock_send_now(int fd, const void *data, size_t len)
 	return (ssize_t)len;
 }
 
+ssize_t sock_send_last(int fd, const void *data, size_t len)
+{
+	struct sock *sock = kernel_sock(fd);
+	int          n = sock_write(sock, data, NULL, (uint32_t)len);
+
+	sock->is_held_back = n == (int)len;
+	return n;
+}
+
 ssize_t sock_recv_now(int fd, void *data, size_t size)
 {
 	struct sock *sock = kernel_sock(fd);
@@ -145,6 +154,7 @@ void sock_finish(int fd)
 	    sock->alert_len == 0 && !kernel.refuses(sock))
 		expect_clean_end(sock, sock->source);
 	trace("fd %d: finished at %u", fd, sock->out_accepted);
+	sock->is_held_back = false;
 	sock->fin_out = sock->is_finished_by_proxy = true;
 	sock->fin_out_ms = kernel.now_ms;
 	kernel.moves++;

@@ -84,6 +84,8 @@ static void check_side(const struct conn *c, const struct side *side, const stru
 	if (side->lease != BUFRING_NONE && c->state != CONN_CLOSING &&
 	    (c->state != CONN_RELAY || !to->output.busy))
 		fail("fd %d keeps a lease that nobody looks at", side->fd);
+	if (side->fd >= 0 && kernel_sock(side->fd)->is_held_back)
+		fail("fd %d holds back its last bytes for an end that was not said", side->fd);
 }
 
 static void check_conn(const struct conn *c, struct tally *tally)

@@ -3,6 +3,8 @@
 #include "port_maker.h"
 #include "test.h"
 
+#include <errno.h>
+#include <linux/tcp.h>
 #include <poll.h>
 
 /* Two ends of one connection. */
@@ -58,6 +60,60 @@ TEST(nothing_is_unsent_to_a_peer_that_has_reset)
 TEST(nothing_is_unsent_on_no_socket)
 {
 	EXPECT_EQ(sock_unsent(-1), 0);
+}
+
+static unsigned segments_of(int fd)
+{
+	struct tcp_info info;
+	socklen_t       len = sizeof(info);
+
+	EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info.tcpi_segs_out;
+}
+
+/* Segments that it took. */
+static unsigned send_last(void)
+{
+	char     got[8];
+	int      near, far;
+	unsigned before, after;
+
+	connect_pair(&near, &far);
+	before = segments_of(near);
+	EXPECT_EQ(sock_send_last(near, "bye", 3), 3);
+	sock_finish(near);
+	after = segments_of(near);
+	EXPECT_EQ(recv(far, got, sizeof(got), MSG_WAITALL), 3);
+	EXPECT_EQ(recv(far, got, sizeof(got), 0), 0);
+	close(near);
+	close(far);
+	return after - before;
+}
+
+TEST(the_last_bytes_and_the_end_go_in_one_segment)
+{
+	int tries = 10; /* the kernel waits for 200 ms, we may be stopped for longer */
+
+	while (--tries > 0 && send_last() != 1)
+		;
+	EXPECT(tries > 0);
+}
+
+TEST(last_bytes_that_do_not_fit_are_sent_as_far_as_they_do)
+{
+	static char got[65536];
+	ssize_t     sent = 0, taken = 0, n;
+	int         near, far;
+
+	connect_pair(&near, &far);
+	while ((n = sock_send_last(near, got, sizeof(got))) > 0)
+		sent += n;
+	EXPECT_EQ(n, -EAGAIN);
+	while (taken < sent && (n = recv(far, got, sizeof(got), 0)) > 0)
+		taken += n;
+	EXPECT_EQ(taken, sent);
+	close(near);
+	close(far);
 }
 
 struct note {
