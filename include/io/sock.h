@@ -22,7 +22,6 @@ struct sock_listen_options {
 	bool        deferred; /* TCP_DEFER_ACCEPT */
 	bool        ipv6only;
 	bool        reuseport;
-	bool        keepalive;       /* inherited by accepted sockets, as TCP_NODELAY is */
 	const char *interface;       /* SO_BINDTODEVICE, NULL = any */
 	int         rcvbuf, sndbuf;  /* 0 = the system's */
 	unsigned    user_timeout_ms; /* TCP_USER_TIMEOUT, 0 = the system's */
@@ -42,7 +41,6 @@ MUST_CHECK int sock_change_listen(int fd, const struct sock_listen_options *from
 struct sock_dial_options {
 	const struct sockaddr *bind; /* NULL = the system's choice */
 	socklen_t              bind_len;
-	bool                   keepalive;
 	unsigned               user_timeout_ms;
 };
 
@@ -80,6 +78,9 @@ bool sock_is_writable(int fd);
 /* Bytes the peer has not acknowledged yet (SIOCOUTQ); 0 where that cannot be told, and where they
  * never will be: the connection is no more. */
 int sock_unsent(int fd);
+
+/* SO_KEEPALIVE, socket(7). */
+void sock_keep_alive(int fd);
 
 void sock_finish(int fd); /* shutdown(SHUT_WR): the peer reads EOF behind what was sent */
 void sock_close(int fd);

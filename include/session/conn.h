@@ -70,10 +70,11 @@ struct conn {
 	uint8_t  facts;     /* enum conn_fact */
 	bool     is_entered : 1; /* the state's opening move is made */
 	bool     is_half_closed : 1;
-	bool     is_broken : 1;   /* a side has an error that is not its turn to be read yet */
-	bool     has_turn : 1;    /* to do a piece of a TLS handshake */
-	bool     is_finished : 1; /* REFUSE: our half is ended */
-	uint8_t  relay;           /* access_record.relay: the most that was used */
+	bool     is_broken : 1;     /* a side has an error that is not its turn to be read yet */
+	bool     is_kept_alive : 1; /* by TCP, where that is wanted */
+	bool     has_turn : 1;      /* to do a piece of a TLS handshake */
+	bool     is_finished : 1;   /* REFUSE: our half is ended */
+	uint8_t  relay;             /* access_record.relay: the most that was used */
 	struct side               client, upstream;
 	struct flow               up, down; /* client to upstream; back */
 	struct listener_counters *counters; /* its listener's, this worker's */

@@ -56,7 +56,6 @@ static int set_changing_options(int fd, int family, const struct sock_listen_opt
 	} rows[] = {
 		{true, "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, from->rcvbuf, to->rcvbuf},
 		{true, "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, from->sndbuf, to->sndbuf},
-		{ip, "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, from->keepalive, to->keepalive},
 		{ip, "TCP_DEFER_ACCEPT", IPPROTO_TCP, TCP_DEFER_ACCEPT, from->deferred,
 	         to->deferred},
 		{ip, "TCP_FASTOPEN", IPPROTO_TCP, TCP_FASTOPEN, from->fastopen, to->fastopen},
@@ -161,8 +160,6 @@ static int set_dial_options(int fd, sa_family_t family, const struct sock_dial_o
 
 	if (family != AF_UNIX) {
 		result = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-		if (result == 0 && options->keepalive)
-			result = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 		if (result == 0 && options->user_timeout_ms > 0)
 			result = set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
 			                 (int)options->user_timeout_ms);
@@ -280,6 +277,11 @@ int sock_unsent(int fd)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE)
 		return 0;
 	return ioctl(fd, SIOCOUTQ, &unsent) < 0 ? 0 : unsent;
+}
+
+void sock_keep_alive(int fd)
+{
+	(void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 void sock_finish(int fd)

@@ -94,7 +94,6 @@ static struct sock_listen_options options_of(const struct conf_listener *listene
                                              enum port_kind              kind)
 {
 	struct sock_listen_options options = {
-		.keepalive = listener->so_keepalive,
 		.user_timeout_ms = listener->user_timeout_ms,
 	};
 

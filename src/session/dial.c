@@ -83,7 +83,6 @@ static int dial_connect(struct conn *c)
 	const struct sock_dial_options options = {
 		.bind = &upstream->bind.any,
 		.bind_len = upstream->bind.len,
-		.keepalive = upstream->so_keepalive,
 		.user_timeout_ms = upstream->user_timeout_ms,
 	};
 

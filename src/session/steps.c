@@ -12,6 +12,8 @@ enum {
 	REFUSE_LINGER_MS = 1000,
 	/* For the surviving side to take what it was sent before the reset. */
 	FLUSH_LIMIT_MS = 2000,
+	/* RELAY: until TCP keeps its sockets alive; the first probe is due much later. */
+	KEEPALIVE_AFTER_MS = 1000,
 	/* Nothing tells when a session of another worker ends: look this often. */
 	ROOM_LOOK_MS = 20,
 	/* Nothing tells when the last byte is acknowledged: look this often. */
@@ -354,12 +356,26 @@ static uint64_t relay_deadline(const struct conn *c, enum reason *reason)
  * looks again when it fires. */
 static bool relay_is_overdue(struct conn *c, enum reason *reason)
 {
-	uint64_t at = relay_deadline(c, reason);
+	uint64_t now_ms = c->shard->now_ms, at = relay_deadline(c, reason);
 
-	if (at <= c->shard->now_ms)
+	if (at <= now_ms)
 		return true;
+	if (!c->is_kept_alive && at > now_ms + KEEPALIVE_AFTER_MS)
+		at = now_ms + KEEPALIVE_AFTER_MS;
 	conn_set_timer(c, at);
 	return false;
+}
+
+/* Only of a session that lasts: of a short one the kernel would set and take back two timers. */
+static void relay_keep_alive(struct conn *c)
+{
+	if (c->is_kept_alive)
+		return;
+	c->is_kept_alive = true;
+	if (c->listener->conf->so_keepalive)
+		sock_keep_alive(c->client.fd);
+	if (c->route->upstream->so_keepalive)
+		sock_keep_alive(c->upstream.fd);
 }
 
 /* One side was reset and all that came from it was passed on. */
@@ -437,7 +453,9 @@ static enum conn_state step_relay(struct conn *c)
 	if (c->up.has_ended && c->down.has_ended)
 		return conn_end(c, relay_reason(c, REASON_OK));
 	relay_note_changes(c);
-	if (!conn_take_fact(c, CONN_TIMER) && timer_is_armed(&c->timer))
+	if (conn_take_fact(c, CONN_TIMER))
+		relay_keep_alive(c);
+	else if (timer_is_armed(&c->timer))
 		return CONN_RELAY;
 	if (!relay_is_overdue(c, &reason))
 		return CONN_RELAY;

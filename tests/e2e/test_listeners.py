@@ -9,7 +9,7 @@ import struct
 import threading
 
 from harness import (Skip, alert_in, ask, client, echoes, equal, has_input, is_open, open_session, read_all,
-                     read_exactly, unix_client, wait_read, wait_until, answer)
+                     read_exactly, read_text, unix_client, wait_read, wait_until, answer)
 import hello
 
 
@@ -444,3 +444,41 @@ def can_bind(address):
         return True
     except OSError:
         return False
+
+
+def is_kept_alive(local, remote):
+    """Whether the TCP socket on these two ports, which is idle, has a keep-alive timer: `tr` in /proc/net/tcp."""
+    rows = [line.split() for line in read_text("/proc/net/tcp").splitlines()[1:]]
+    timers = [row[5][:2] for row in rows
+              if row[1].endswith(f":{local:04X}") and row[2].endswith(f":{remote:04X}") and row[3] == "01"]
+    equal(len(timers), 1, f"sockets from {local} to {remote}")
+    return timers[0] == "02"
+
+
+def test_tcp_keeps_alive_the_sockets_of_a_session_that_lasts_unless_told_not_to(t):
+    app = t.backend("app")
+    p = t.penstock("""
+        [listener off]
+        listen = 127.0.0.1:{off}
+        so_keepalive = off
+        [sni off]
+        app1.example.com = not_kept
+        [listener front]
+        listen = 127.0.0.1:{front}
+        [sni front]
+        app1.example.com = kept
+        [upstream not_kept]
+        server = 127.0.0.1:{app}
+        so_keepalive = off
+        [upstream kept]
+        server = 127.0.0.1:{app}
+        """, app=app.port)
+    with open_session(p.port("off"), tag="app") as plain, open_session(p.port(), tag="app") as kept:
+        def timers(client_side):
+            port = p.port("off" if client_side is plain else "front")
+            server_side = app.conns[0 if client_side is plain else 1].sock.getpeername()[1]
+            return is_kept_alive(port, client_side.getsockname()[1]), is_kept_alive(server_side, app.port)
+        wait_until("keep-alive timers", lambda: timers(kept) == (True, True))
+        equal(timers(plain), (False, False), "those of the session before")
+        echoes(kept)
+        echoes(plain)

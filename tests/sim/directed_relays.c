@@ -27,6 +27,28 @@ static void every_strategy_relays_all_bytes(void)
 	whole_session(CONF_ZERO_COPY_AUTO);
 }
 
+static void tcp_keeps_alive_what_lasts_and_is_to_be(void)
+{
+	struct sock *client;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	world.conf_listener.so_keepalive = true;
+	client = connect_saying(SAYS_A);
+	pass(900);
+	EXPECT(!client->is_kept_alive);
+	pass(200);
+	EXPECT(client->is_kept_alive);
+	EXPECT(!server_of(client)->is_kept_alive);
+	finish(client);
+	world.upstreams[0].so_keepalive = true;
+	client = connect_saying(SAYS_A);
+	peer_finish(client);
+	pass(1100);
+	EXPECT(server_of(client)->is_kept_alive);
+	finish(client);
+	close_world();
+}
+
 static void an_idle_tunnel_holds_no_buffer_and_no_pipe(void)
 {
 	static const enum conf_zero_copy copies[] = {CONF_ZERO_COPY_OFF, CONF_ZERO_COPY_SPLICE,
@@ -534,6 +556,7 @@ static void without_a_pipe_it_copies(void)
 
 const struct directed directed_relays[] = {
 	DIRECTED(every_strategy_relays_all_bytes),
+	DIRECTED(tcp_keeps_alive_what_lasts_and_is_to_be),
 	DIRECTED(an_idle_tunnel_holds_no_buffer_and_no_pipe),
 	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_come),

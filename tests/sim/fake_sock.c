@@ -142,6 +142,11 @@ static void expect_clean_end(const struct sock *sock, const struct sock *source)
 		     source->fd, source->in_sent);
 }
 
+void sock_keep_alive(int fd)
+{
+	kernel_sock(fd)->is_kept_alive = true;
+}
+
 void sock_finish(int fd)
 {
 	struct sock *sock = kernel_sock(fd);

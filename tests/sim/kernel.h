@@ -72,7 +72,8 @@ struct sock {
 	/* To the actor. */
 	uint32_t out_accepted, out_delivered, out_read, send_cap, window;
 	bool     fin_out, fin_delivered, rst_out, is_reset_read;
-	bool     has_nospace;  /* a write or a poll found it full: an edge is due when it is not */
+	bool     has_nospace; /* a write or a poll found it full: an edge is due when it is not */
+	bool     is_kept_alive;
 	bool     is_held_back; /* its last bytes wait for the FIN that was promised */
 	bool     lost_bytes;   /* closed while the actor could not be given all that was accepted */
 

@@ -156,7 +156,7 @@ TEST(a_change_that_fails_leaves_everything_as_it_was)
 	          port, TUNED, added, path, port_of(other));
 	EXPECT(!step.ok);
 	EXPECT_EQ(conf_report_errors(step.made.report), 1);
-	EXPECT(report_says(step.made.report, "t.ini:15: [listener two] listen = 127.0.0.1:"));
+	EXPECT(report_says(step.made.report, "t.ini:14: [listener two] listen = 127.0.0.1:"));
 	step_fini(&step);
 	EXPECT_EQ(open_fds(), fds);
 	EXPECT_EQ(dial_port(added), -ECONNREFUSED);
