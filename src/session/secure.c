@@ -238,6 +238,9 @@ enum tls_result secure_write(struct conn *c, struct side *side, struct span *pla
 	enum tls_result   result;
 
 	result = tls_session_write(side->secure->session, plain, c->shard->now_ms, &output);
+	/* Reading may have failed already behind good records, and not have told it yet. */
+	if (result == TLS_FAILED)
+		side->secure->has_failed = true;
 	output_close(c, side, &output);
 	return result;
 }

@@ -329,11 +329,31 @@ static enum conn_state conn_choose(struct conn *c, const struct route *route,
 }
 /* ------------------------------------------------------------------ RELAY */
 
+/* Its peer is gone, or has sent what is no TLS: all that is left is to pass on what came before. */
+static bool side_is_broken(const struct side *side)
+{
+	return side->has_error || side->is_reset;
+}
+
+static bool side_has_failed(const struct side *side)
+{
+	return side->secure && side->secure->has_failed;
+}
+
+/* Where TLS failed that was the end, whatever the sockets said later. */
+static enum reason relay_reset_reason(const struct conn *c, const struct side *broken)
+{
+	if (side_has_failed(&c->client) || side_has_failed(&c->upstream))
+		return REASON_TRUNCATED;
+	return broken->is_upstream ? REASON_UPSTREAM_RESET : REASON_CLIENT_RESET;
+}
+
 /* Which time runs, from the last byte that moved, and what its end is called. */
 static uint32_t relay_patience_ms(const struct conn *c, enum reason *reason)
 {
 	if (c->is_broken) {
-		*reason = c->upstream.has_error ? REASON_UPSTREAM_RESET : REASON_CLIENT_RESET;
+		*reason = relay_reset_reason(c, side_is_broken(&c->upstream) ? &c->upstream
+		                                                             : &c->client);
 		return FLUSH_LIMIT_MS;
 	}
 	*reason = c->is_half_closed ? REASON_HALF_CLOSE_TIMEOUT : REASON_IDLE_TIMEOUT;
@@ -386,21 +406,17 @@ static bool side_is_over_by_reset(const struct side *side, const struct flow *fr
 
 static enum conn_state relay_reset(struct conn *c, bool client_survives)
 {
-	const struct side *ended = client_survives ? &c->upstream : &c->client;
-
-	c->reason = client_survives ? REASON_UPSTREAM_RESET : REASON_CLIENT_RESET;
-	if (ended->secure && ended->secure->has_failed)
-		c->reason = REASON_TRUNCATED;
+	c->reason = (uint8_t)relay_reset_reason(c, client_survives ? &c->upstream : &c->client);
 	c->client_survives = client_survives;
 	return CONN_FLUSH;
 }
 
-/* A side has ended, or has an error while its bytes wait for the other: a shorter time begins now,
+/* A side has ended, or is broken while its bytes wait for the other: a shorter time begins now,
  * however long it was quiet. */
 static void relay_note_changes(struct conn *c)
 {
 	bool half_closed = c->up.has_ended || c->down.has_ended;
-	bool broken = c->client.has_error || c->upstream.has_error;
+	bool broken = side_is_broken(&c->client) || side_is_broken(&c->upstream);
 
 	if (c->is_half_closed == half_closed && c->is_broken == broken)
 		return;
@@ -421,7 +437,7 @@ static void relay_flush(struct conn *c)
 
 static bool side_is_truncated(const struct side *side)
 {
-	return side->secure && (side->secure->is_truncated || side->secure->has_failed);
+	return side_has_failed(side) || (side->secure && side->secure->is_truncated);
 }
 
 static enum reason relay_reason(const struct conn *c, enum reason reason)

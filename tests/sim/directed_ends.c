@@ -327,6 +327,35 @@ static void a_reset_that_only_a_write_was_told_of_is_no_clean_end(void)
 	close_world();
 }
 
+/* And while bytes of the client wait for a server that does not read, so that nothing is read of the
+ * client: the watch sees no error either. */
+static void a_reset_that_only_a_write_was_told_of_does_not_wait_for_a_server_that_does_not_read(
+	void)
+{
+	struct sock *client, *server;
+
+	open_world(copying(CONF_ZERO_COPY_OFF));
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	server->window = 0;
+	server->send_cap = 100;
+	peer_send(client, 4096);
+	settle();
+	EXPECT(world_conn(client)->up.held > 0);
+	peer_send(server, 100);
+	while (server->in_read < 100)
+		world_turn();
+	peer_reset(client);
+	settle();
+	EXPECT(!world_conn(client)->client.has_error);
+	pass(1900);
+	EXPECT(!server->rst_out);
+	pass(300);
+	EXPECT(server->rst_out && server->is_reset_by_proxy);
+	EXPECT(outcome_of(client)->reason == REASON_CLIENT_RESET);
+	close_world();
+}
+
 static void nothing_is_held_for_a_side_that_was_reset(void)
 {
 	struct sock *client, *server;
@@ -652,6 +681,8 @@ const struct directed directed_ends[] = {
 	DIRECTED(a_reset_delivers_what_was_held_then_resets),
 	DIRECTED(a_survivor_that_does_not_read_is_reset_after_two_seconds),
 	DIRECTED(a_reset_that_only_a_write_was_told_of_is_no_clean_end),
+	DIRECTED(
+		a_reset_that_only_a_write_was_told_of_does_not_wait_for_a_server_that_does_not_read),
 	DIRECTED(nothing_is_held_for_a_side_that_was_reset),
 	DIRECTED(a_burst_of_clients_waits_in_the_backlog_while_the_oldest_hello_is_young),
 	DIRECTED(the_oldest_pending_hello_makes_room_for_the_newest),

@@ -196,6 +196,30 @@ static void a_client_that_just_ends_is_logged_as_cut_off(void)
 	close_secure();
 }
 
+/* Its good bytes wait for a server that does not read, and what tells first is a write to it. */
+static void a_client_that_breaks_tls_is_logged_for_that_however_it_is_told(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	server->window = 0;
+	server->send_cap = 100;
+	speaker_say(client, 4000);
+	speaker_garble(client);
+	settle();
+	EXPECT(world_conn(client->sock)->up.held > 0);
+	peer_send(server, 100);
+	settle();
+	EXPECT(client->sock->wire->heard_alert > 0);
+	pass(2200);
+	EXPECT(outcome_of(client->sock)->ended && server->rst_out);
+	EXPECT(outcome_of(client->sock)->reason == REASON_TRUNCATED);
+	close_secure();
+}
+
 /* ------------------------------------------------------------------ slow readers */
 
 static void a_client_that_does_not_read_holds_back_its_server(void)
@@ -433,6 +457,7 @@ const struct directed directed_secure[] = {
 	DIRECTED(tls_ends_here_and_plain_bytes_go_on),
 	DIRECTED(tls_is_spoken_to_both_sides),
 	DIRECTED(a_client_that_just_ends_is_logged_as_cut_off),
+	DIRECTED(a_client_that_breaks_tls_is_logged_for_that_however_it_is_told),
 	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
 	DIRECTED(what_lands_while_new_keys_are_confirmed_keeps_no_buffer),
 	DIRECTED(who_asks_for_new_keys_for_ever_is_read_no_more),

@@ -388,6 +388,17 @@ TEST(behind_the_peers_end_nothing_is_kept)
 
 /* ---- the end of our half ---- */
 
+TEST(a_session_that_only_a_write_found_failed_has_failed)
+{
+	struct span data = span_text("data");
+
+	begin();
+	script.result = TLS_FAILED;
+	EXPECT_EQ(secure_write(&conn, side, &data), TLS_FAILED);
+	EXPECT(side->secure->has_failed);
+	end();
+}
+
 TEST(our_half_is_ended_once_and_all_of_it_is_sent)
 {
 	begin();
