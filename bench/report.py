@@ -6,6 +6,7 @@ import statistics
 from scenarios import FIELDS, IDLE_KERNEL_BAR, IDLE_USER_BAR, SPREAD_BAR
 
 PEERS = ("nginx", "haproxy-splice", "haproxy-copy")
+FULL = 0.95  # a core that is as good as never idle
 LABELS = {"nginx": "nginx", "haproxy-splice": "HAProxy splice", "haproxy-copy": "HAProxy copy"}
 
 
@@ -128,7 +129,22 @@ def judge_least(ratio, bar, is_bound):
 def is_bound_by_load(results, scenario, name):
     """Its core was busy all the time in the median run, the proxy's was not."""
     load, proxy = (results.spread(scenario, name, key).median for key in ("load_busy", "proxy_busy"))
-    return load >= 0.97 > 0.9 >= proxy
+    return load >= FULL > 0.9 >= proxy
+
+
+def all_are_full(results, scenario, names):
+    """Nobody's core was idle in the median run, neither a proxy's nor its load's: px/lg is 1 then, whatever the work
+    costs, for both sides make their batches smaller until they are just busy."""
+    return all(results.spread(scenario, name, key).median >= FULL
+               for name in names for key in ("load_busy", "proxy_busy"))
+
+
+def judge_cost(results, scenario, name, peer):
+    ratio = results.ratio(scenario, name, peer, scenario.cost)
+    text = judge(ratio, scenario.bars.get(peer))
+    if ratio and scenario.cost == "px_lg" and all_are_full(results, scenario, (name, peer)):
+        text += f"; all cores full, CPU {results.ratio(scenario, name, peer, 'per_unit').text()}"
+    return text
 
 
 def summary(results, name):
@@ -138,7 +154,7 @@ def summary(results, name):
         if scenario.mode in ("idle", "spread") or (scenario.name, name) not in results.rows:
             continue
         cells = [scenario.title, "CPU per GB" if scenario.cost == "per_unit" else "px/lg"]
-        cells += [judge(results.ratio(scenario, name, peer, scenario.cost), scenario.bars.get(peer)) for peer in PEERS]
+        cells += [judge_cost(results, scenario, name, peer) for peer in PEERS]
         if scenario.mode == "bulk":
             is_bound = is_bound_by_load(results, scenario, name)
             cells += [judge_least(results.ratio(scenario, name, "nginx", "rate"), 2.5, is_bound),
