@@ -450,7 +450,7 @@ class Conn:
 class Backend:
     """A listening socket with a thread per connection, each running serve(conn)."""
 
-    def __init__(self, test, serve, address=None, backlog=1024, beside=False):
+    def __init__(self, test, serve, address=None, backlog=4096, beside=False):
         """*beside*: the address is also one of a running penstock that listens on all of this port's."""
         self.test, self.serve, self.conns = test, serve, []
         # Not an ephemeral port: what a test's dead server leaves behind must not become another test's server.
@@ -640,7 +640,7 @@ class Test:
         need_tls(err)
         return done.returncode, out, err
 
-    def backend(self, serve, address=None, backlog=1024, beside=False):
+    def backend(self, serve, address=None, backlog=4096, beside=False):
         return Backend(self, serve if callable(serve) else tag_echo(serve), address, backlog, beside)
 
     def command(self, *argv, **how):
