@@ -1,6 +1,6 @@
 /*
  * steps: the decisions of a connection's life, in the order in which it lives them (steps.c,
- * handshake.c, dial.c), and what they need of the connection itself (conn.c). Private to the
+ * handshake.c, dial.c, relay.c), and what they need of the connection itself (conn.c). Private to the
  * session layer.
  */
 #ifndef SESSION_STEPS_H
@@ -17,11 +17,13 @@ struct conn_step {
 
 extern const struct conn_step conn_steps[CONN_STATES];
 
-/* starttls.c, dial.c, cancel.c */
+/* starttls.c, dial.c, relay.c, cancel.c */
 enum conn_state step_starttls(struct conn *c);
 enum conn_state step_dial(struct conn *c);
 enum conn_state step_answer(struct conn *c);
 enum conn_state step_first(struct conn *c);
+enum conn_state step_relay(struct conn *c);
+enum conn_state step_flush(struct conn *c);
 enum conn_state step_cancel(struct conn *c);
 
 /* The server is there and wants to be asked nothing more in the clear. */
