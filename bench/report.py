@@ -116,7 +116,7 @@ def judge(ratio, bar):
     return f"{ratio.text()} (<= {bar:.2f}: {met})"
 
 
-def judge_least(ratio, bar, is_bound):
+def judge_least(ratio, bar, is_bound=False):
     """*is_bound*: by what lies outside the proxy, so that the ratio is a lower bound."""
     if ratio is None:
         return "-"
