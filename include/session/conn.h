@@ -70,7 +70,7 @@ struct conn {
 	uint8_t  facts;     /* enum conn_fact */
 	bool     is_entered : 1; /* the state's opening move is made */
 	bool     is_half_closed : 1;
-	bool     is_broken : 1;     /* a side has an error that is not its turn to be read yet */
+	bool     is_broken : 1;     /* a side is; what came from it waits for the other */
 	bool     is_kept_alive : 1; /* by TCP, where that is wanted */
 	bool     has_turn : 1;      /* to do a piece of a TLS handshake */
 	bool     is_finished : 1;   /* REFUSE: our half is ended */

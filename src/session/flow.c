@@ -310,13 +310,16 @@ static bool flow_is_bulk(const struct conn *c, const struct flow *flow)
 	return flow->was_full && flow->run >= c->shard->sizes.splice_min;
 }
 
+static const struct flow *flow_back(const struct conn *c, const struct flow *flow)
+{
+	return flow == &c->up ? &c->down : &c->up;
+}
+
 /* A socket tells of its reset once: a write to the source may have been told, and the read then saw
  * a plain end. So that write is heard first. */
 static enum flow_verdict flow_end(struct conn *c, struct flow *flow, struct side *from,
                                   struct side *to)
 {
-	const struct flow *back = flow == &c->up ? &c->down : &c->up;
-
 	if (from->output.busy)
 		return FLOW_WAITS;
 	if ((from->facts & SIDE_OUTPUT) && side_is_fatal(from->output_res))
@@ -325,7 +328,7 @@ static enum flow_verdict flow_end(struct conn *c, struct flow *flow, struct side
 	    !secure_finish(c, to, !from->secure || from->secure->peer_has_closed))
 		return FLOW_WAITS;
 	/* Where the other direction has ended too, the close that follows says it. */
-	if (!from->is_reset && !back->has_ended)
+	if (!from->is_reset && !flow_back(c, flow)->has_ended)
 		sock_finish(to->fd);
 	flow->has_ended = true;
 	return FLOW_GOES_ON;
@@ -335,10 +338,8 @@ static enum flow_verdict flow_end(struct conn *c, struct flow *flow, struct side
  * without a wait: in one segment with the last bytes, and without a turn in between. */
 static bool flow_is_at_end(const struct conn *c, const struct flow *flow, const struct side *from)
 {
-	const struct flow *back = flow == &c->up ? &c->down : &c->up;
-
 	return (from->facts & SIDE_INPUT) && from->input_res == 0 && !from->secure &&
-	       !from->output.busy && !(from->facts & SIDE_OUTPUT) && !back->has_ended;
+	       !from->output.busy && !(from->facts & SIDE_OUTPUT) && !flow_back(c, flow)->has_ended;
 }
 
 /* *n*: what reading from *from* returned: 0 or -errno. */

@@ -21,7 +21,6 @@ static void side_landed(struct conn *c, const struct op *op)
 		CHECK(c->inflight > 0);
 		c->inflight--;
 	}
-	conn_wake(c);
 }
 
 /* Of a receive of many, behind input that nobody has looked at: into one buffer where it fits. Where
@@ -75,6 +74,7 @@ static void on_output(struct op *op, int res, unsigned flags)
 	side->output_res = res;
 	side->facts |= SIDE_OUTPUT;
 	side_landed(side_conn(side), op);
+	conn_wake(side_conn(side));
 }
 
 static void on_writable(struct op *op, int res, unsigned flags)
@@ -88,6 +88,7 @@ static void on_writable(struct op *op, int res, unsigned flags)
 	if (res > 0 && (res & POLLERR) != 0)
 		side->has_error = true;
 	side_landed(side_conn(side), op);
+	conn_wake(side_conn(side));
 }
 
 void side_init(struct side *side, bool is_upstream)
