@@ -54,14 +54,9 @@ class Results:
         return Spread(values) if values else None
 
     def ratio_to_best(self, scenario, name, key):
-        """To the best peer of each round."""
-        values = []
-        for number, row in self.rows.get((scenario.name, name), {}).items():
-            others = [self.rows[scenario.name, peer][number][key] for peer in PEERS
-                      if number in self.rows.get((scenario.name, peer), {})]
-            if others and row.get(key) and all(others):
-                values.append(row[key] / min(others))
-        return Spread(values) if values else None
+        """To the peer with the lowest median, not to the luckiest of each round, which is none of them."""
+        peers = [(spread.median, peer) for peer in PEERS if (spread := self.spread(scenario, peer, key))]
+        return self.ratio(scenario, name, min(peers)[1], key) if peers else None
 
 
 def write_csv(results, path):
