@@ -245,7 +245,7 @@ struct conf_global {
 	uint32_t            ring_entries, recv_buffers, buffer_size; /* 0 = tuned */
 	enum conf_zero_copy zero_copy;
 	uint32_t            splice_min, pipe_pool, pipe_size; /* UINT32_MAX = tuned */
-	uint32_t            busy_poll_us;                     /* 0 = off */
+	uint32_t            splice_wait_us, busy_poll_us;     /* 0 = off */
 	const char         *error_log; /* a path, "stderr", or see conf_log_target */
 	enum conf_level     error_level;
 	const char         *admin_socket; /* a unix path; NULL = none */

@@ -26,6 +26,7 @@ struct op {
 struct ring {
 	struct io_uring uring;
 	bool            receives_many; /* ring_recv_many may be used: Linux 6.17 */
+	bool            gathers;       /* ring_gather does: Linux 6.12 */
 };
 
 struct bufring;
@@ -106,6 +107,10 @@ void ring_submit(struct ring *ring);
 /* Submits what was armed and waits for a completion, at most *timeout_ms* (UINT64_MAX = without
  * limit). 0 or -errno of a failure that is not a timeout or a signal. */
 MUST_CHECK int ring_wait(struct ring *ring, uint64_t timeout_ms);
+
+/* The same, but the first completion does not end the wait: others gather behind it for *us* from
+ * the call on, or until there are many. On an older kernel nothing gathers. */
+MUST_CHECK int ring_gather(struct ring *ring, uint64_t timeout_ms, uint32_t us);
 
 /* Submits what was armed and looks for a completion without sleeping, for at most *us*. True: there
  * is one; else ring_wait waits for it. */

@@ -74,7 +74,9 @@ struct conn {
 	bool     is_kept_alive : 1; /* by TCP, where that is wanted */
 	bool     has_turn : 1;      /* to do a piece of a TLS handshake */
 	bool     is_finished : 1;   /* REFUSE: our half is ended */
-	uint8_t  relay;             /* access_record.relay: the most that was used */
+	bool     streak_is_down : 1;
+	uint8_t  relay;      /* access_record.relay: the most that was used */
+	uint16_t streak_kib; /* whole ones that went one way since a byte went the other way */
 	struct side               client, upstream;
 	struct flow               up, down; /* client to upstream; back */
 	struct listener_counters *counters; /* its listener's, this worker's */

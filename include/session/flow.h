@@ -44,9 +44,9 @@ struct flow {
 	uint32_t offset; /* of the first of them: in the lease, stall or hello buffer */
 	uint32_t
 		run; /* COPY: bytes since it began copying; SPLICE: since the source last ran dry */
-	uint8_t mode;            /* enum flow_mode */
-	uint8_t hold;            /* enum flow_hold */
-	bool    was_full : 1;    /* the last receive filled its buffer */
+	uint8_t mode;         /* enum flow_mode */
+	uint8_t hold;         /* enum flow_hold */
+	bool    was_full : 1; /* COPY: the last receive filled its buffer; SPLICE: much came last */
 	bool    is_readable : 1; /* SPLICE: the source may have bytes */
 	bool    is_filling : 1;  /* URING_SPLICE: the input in flight is a splice, not a poll */
 	bool    has_eof : 1;     /* the source has ended */

@@ -27,6 +27,7 @@ struct worker_sizes {
 	uint32_t            recv_buffers, buffer_size;
 	uint32_t            pipe_pool, pipe_size;
 	uint32_t            splice_min;
+	uint32_t            splice_wait_us; /* 0 = off */
 	uint32_t            busy_poll_us;   /* 0 = off */
 	uint32_t            pending_hellos; /* connections that may wait in PREAMBLE and HELLO */
 	uint32_t            lingering;      /* refusals that may linger */
@@ -40,13 +41,16 @@ struct shard {
 	struct bufring   buffers;
 	struct pipe_pool pipes;
 	struct wheel     wheel;
-	uint64_t         now_ms;     /* CLOCK_MONOTONIC at the start of this loop turn */
-	bool             was_busy;   /* it began with a completion */
-	struct list      running;    /* conn.in_ready: with new facts, those in RELAY, */
-	struct list      others;     /* and those that come or go */
-	struct list      all;        /* conn.in_all */
-	struct list      pending;    /* conn.in_pending: PREAMBLE and HELLO, oldest first */
-	struct list      starved;    /* conn.in_starved: found no receive buffer */
+	uint64_t         now_ms;       /* CLOCK_MONOTONIC at the start of this loop turn */
+	bool             was_busy;     /* it began with a completion */
+	bool             bulk_is_dry;  /* in it a direction in bulk took all that had come, */
+	bool             bulk_presses; /* and one did not, or its reader was slow */
+	uint64_t         quick_ms;     /* when something was last served that is not bulk */
+	struct list      running;      /* conn.in_ready: with new facts, those in RELAY, */
+	struct list      others;       /* and those that come or go */
+	struct list      all;          /* conn.in_all */
+	struct list      pending;      /* conn.in_pending: PREAMBLE and HELLO, oldest first */
+	struct list      starved;      /* conn.in_starved: found no receive buffer */
 	struct list      handshakes; /* conn.in_handshakes: wait for their turn, see handshake.h */
 	struct list      stalled;    /* conn.in_stalled: a slow reader's bytes are in a pipe */
 	struct slab      conns, names;

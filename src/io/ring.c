@@ -9,6 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum {
+	GATHER_MANY = 256,
+	GATHER_LIMIT_MS = 3600 * 1000,
+};
+
 /* Receives until *limit* bytes have come; where sqe->optlen is not known yet it is called file_index,
  * and a receive that names one is refused. */
 static void prepare_recv_many(struct io_uring_sqe *sqe, int fd, unsigned group, uint32_t limit)
@@ -52,6 +57,7 @@ int ring_init(struct ring *ring, unsigned entries, bool spins)
 	if (result < 0)
 		return result;
 	MAPPED();
+	ring->gathers = params.features & IORING_FEAT_MIN_TIMEOUT;
 	result = io_uring_register_iowq_max_workers(&ring->uring, workers);
 	if (result == 0)
 		result = learn_recv_many(ring);
@@ -222,14 +228,28 @@ void ring_submit(struct ring *ring)
 	(void)io_uring_submit(&ring->uring); /* ring_wait will meet the same error, and judge it */
 }
 
+static struct __kernel_timespec time_of_ms(uint64_t ms)
+{
+	return (struct __kernel_timespec){
+		.tv_sec = (long long)(ms / 1000),
+		.tv_nsec = (long long)(ms % 1000) * 1000000,
+	};
+}
+
+/* EBUSY, EAGAIN: the kernel wants completions reaped, or memory back, before it takes more. */
+static int outcome_of_wait(int result)
+{
+	if (result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN ||
+	    result > 0)
+		return 0;
+	return result;
+}
+
 int ring_wait(struct ring *ring, uint64_t timeout_ms)
 {
-	struct __kernel_timespec limit = {
-		.tv_sec = (long long)(timeout_ms / 1000),
-		.tv_nsec = (long long)(timeout_ms % 1000) * 1000000,
-	};
-	struct io_uring_cqe *cqe;
-	int                  result;
+	struct __kernel_timespec limit = time_of_ms(timeout_ms);
+	struct io_uring_cqe     *cqe;
+	int                      result;
 
 	/* With a completion at hand liburing would not enter to wait, and so not hear of others. */
 	if (timeout_ms == 0 || io_uring_cq_ready(&ring->uring) > 0)
@@ -238,12 +258,20 @@ int ring_wait(struct ring *ring, uint64_t timeout_ms)
 		result = io_uring_submit_and_wait(&ring->uring, 1);
 	else
 		result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &limit, NULL);
-	/* EBUSY, EAGAIN: the kernel wants completions reaped, or memory back, before it takes
-	 * more. */
-	if (result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN ||
-	    result > 0)
-		return 0;
-	return result;
+	return outcome_of_wait(result);
+}
+
+int ring_gather(struct ring *ring, uint64_t timeout_ms, uint32_t us)
+{
+	struct __kernel_timespec limit;
+	struct io_uring_cqe     *cqe;
+
+	if (!ring->gathers || timeout_ms == 0 || io_uring_cq_ready(&ring->uring) > 0)
+		return ring_wait(ring, timeout_ms);
+	/* Never without a limit: liburing would then wait until there are so many. */
+	limit = time_of_ms(timeout_ms < GATHER_LIMIT_MS ? timeout_ms : GATHER_LIMIT_MS);
+	return outcome_of_wait(io_uring_submit_and_wait_min_timeout(&ring->uring, &cqe, GATHER_MANY,
+	                                                            &limit, us, NULL));
 }
 
 /* To the CPU: this is a loop that waits for another one. */

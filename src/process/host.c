@@ -323,9 +323,10 @@ void host_print_features(FILE *to)
 		uint32_t    bit;
 		const char *name;
 	} names[] = {
-		{IORING_FEAT_NODROP, "nodrop"},   {IORING_FEAT_FAST_POLL, "fast_poll"},
-		{IORING_FEAT_EXT_ARG, "ext_arg"}, {IORING_FEAT_CQE_SKIP, "cqe_skip"},
-		{BIT(14), "recvsend_bundle"},     {HOST_FEATURE_NO_IOWAIT, "no_iowait"},
+		{IORING_FEAT_NODROP, "nodrop"},        {IORING_FEAT_FAST_POLL, "fast_poll"},
+		{IORING_FEAT_EXT_ARG, "ext_arg"},      {IORING_FEAT_CQE_SKIP, "cqe_skip"},
+		{BIT(14), "recvsend_bundle"},          {BIT(15), "min_timeout"},
+		{HOST_FEATURE_NO_IOWAIT, "no_iowait"},
 	};
 	struct utsname name;
 	char           why[256];

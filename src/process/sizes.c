@@ -281,6 +281,7 @@ bool sizes_plan(const struct conf *conf, const struct host *host, struct conf_re
 	                                                                     : RECV_BUFFERS);
 	worker->buffer_size = global->buffer_size ? global->buffer_size : BUFFER_SIZE;
 	worker->zero_copy = global->zero_copy;
+	worker->splice_wait_us = global->splice_wait_us;
 	worker->busy_poll_us = global->busy_poll_us;
 	plan_pipes(global, host, sizes);
 	ok = plan_connections(conf, host, report, sizes);

@@ -6,6 +6,8 @@
 #include "session/secure.h"
 #include "session/steps.h"
 
+_Static_assert(sizeof(struct conn) <= 576, "an idle tunnel takes less than a KiB in all");
+
 static void conn_init(struct conn *c, const struct listener *listener, int fd)
 {
 	struct shard *shard = listener->shard;
@@ -79,8 +81,15 @@ void conn_wake(struct conn *c)
 
 void conn_wake_last(struct conn *c)
 {
+	struct shard *shard = c->shard;
+
 	list_remove(&c->in_ready);
-	list_append(c->state == CONN_RELAY ? &c->shard->running : &c->shard->others, &c->in_ready);
+	if (c->state == CONN_RELAY) {
+		list_append(&shard->running, &c->in_ready);
+		return;
+	}
+	list_append(&shard->others, &c->in_ready);
+	shard->quick_ms = shard->now_ms;
 }
 
 void conn_stop(struct conn *c, enum reason reason)

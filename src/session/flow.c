@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum {
-	ROUNDS_MAX = 8, /* pipes filled in one step before others get their turn */
-	QUIET = 4096,   /* a spliced direction that moves less at a time goes back to copying */
+	ROUNDS_MAX = 8,   /* pipes filled in one step before others get their turn */
+	STREAM_KIB = 256, /* that went one way: it is bulk, see shard_wait */
+	QUIET = 4096,     /* a spliced direction that moves less at a time goes back to copying */
 };
 
 /* What the flow does next. */
@@ -100,6 +101,17 @@ static enum counters_strategy flow_strategy(const struct conn *c, const struct f
 	return spliced_mode(c->shard) == FLOW_SPLICE ? COUNTERS_SPLICE : COUNTERS_URING_SPLICE;
 }
 
+/* One way without a word the other way: a message and its answer are no bulk, however many. */
+static void flow_note_streak(struct conn *c, const struct flow *flow, uint32_t n)
+{
+	bool is_down = flow == &c->down;
+
+	if (c->streak_is_down != is_down)
+		c->streak_kib = 0;
+	c->streak_is_down = is_down;
+	c->streak_kib = (uint16_t)min_u32(c->streak_kib + n / 1024, UINT16_MAX);
+}
+
 void flow_wrote(struct conn *c, struct flow *flow, uint32_t n)
 {
 	enum counters_direction direction = flow == &c->up ? COUNTERS_UP : COUNTERS_DOWN;
@@ -111,6 +123,7 @@ void flow_wrote(struct conn *c, struct flow *flow, uint32_t n)
 	flow->held -= n;
 	flow->offset += n;
 	flow->run = flow->run > UINT32_MAX - n ? UINT32_MAX : flow->run + n;
+	flow_note_streak(c, flow, n);
 	c->active_ms = c->shard->now_ms;
 }
 
@@ -368,16 +381,29 @@ static enum flow_verdict flow_await_input(struct conn *c, struct flow *flow, str
 	return FLOW_WAITS;
 }
 
+/* In bulk: it has moved much, and nothing went the other way since. Not where sockets were given
+ * buffers that do not grow: what fits into them may be all that a wait brings. */
+static bool flow_streams(const struct conn *c, const struct flow *flow)
+{
+	const struct conf_listener *conf = c->listener->conf;
+
+	return flow->mode == FLOW_SPLICE && c->streak_is_down == (flow == &c->down) &&
+	       c->streak_kib >= STREAM_KIB && conf->rcvbuf == 0 && conf->sndbuf == 0;
+}
+
 /* The source has no more for now. */
 static enum flow_verdict flow_ran_dry(struct conn *c, struct flow *flow, struct side *from)
 {
-	flow->is_readable = false;
-	/* Not at the first try after its promotion: an exchange that ended just there has larger
-	 * ones to come. */
-	if (c->shard->sizes.zero_copy == CONF_ZERO_COPY_AUTO && flow->run < QUIET &&
-	    !flow->was_full)
+	bool was_quiet = flow->run < QUIET;
+
+	if (flow_streams(c, flow))
+		c->shard->bulk_is_dry = true;
+	/* Not for the last piece of an answer, nor where one ended just at its promotion: there are
+	 * larger ones to come. */
+	if (c->shard->sizes.zero_copy == CONF_ZERO_COPY_AUTO && was_quiet && !flow->was_full)
 		flow->mode = FLOW_COPY;
-	flow->was_full = false;
+	flow->was_full = !was_quiet;
+	flow->is_readable = false;
 	flow->run = 0;
 	return flow_await_input(c, flow, from);
 }
@@ -453,6 +479,8 @@ static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, s
 	if (c->relay == 0)
 		c->relay = COUNTERS_COPY + 1;
 	c->active_ms = c->shard->now_ms;
+	if (flow_back(c, flow)->mode == FLOW_COPY)
+		c->shard->quick_ms = c->shard->now_ms;
 	flow->was_full = (uint32_t)n == c->shard->buffers.size;
 	if (from->secure) {
 		enum flow_verdict verdict = flow_decrypt(
@@ -512,6 +540,8 @@ static enum flow_verdict flow_read(struct conn *c, struct flow *flow, struct sid
 		flow->is_readable = flow->run > 0; /* its last buffer was full: there is more */
 		flow->run = 0;
 	}
+	if (flow->is_readable && !may_fill)
+		c->shard->bulk_presses = true;
 	if (flow->mode == FLOW_COPY || !flow->is_readable || !may_fill)
 		return flow_await_input(c, flow, from);
 	if (!flow_take_pipe(c, flow))

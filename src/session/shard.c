@@ -16,6 +16,9 @@ enum { HELLO_GRACE_MS = 300 };
  * storm of them. */
 enum { HANDSHAKES_US = 600 };
 
+/* Without anything quick until a worker may let bulk gather. */
+enum { QUICK_MS = 10 };
+
 static void shard_prepare(struct shard *shard, const struct shard_plan *plan)
 {
 	*shard = (struct shard){
@@ -268,6 +271,20 @@ static bool shard_spin(struct shard *shard)
 	return ring_spin(&shard->ring, wait_ms < us / 1000 ? (uint32_t)wait_ms * 1000 : us);
 }
 
+/* splice_wait: fewer, larger pieces cost the peers less, too. Not where somebody would feel the
+ * wait: all that this worker serves is bulk, and none of it could have gone on at once. */
+static int shard_wait(struct shard *shard)
+{
+	uint32_t us = shard->sizes.splice_wait_us;
+	bool     gathers = us > 0 && shard->bulk_is_dry && !shard->bulk_presses &&
+	               shard->now_ms - shard->quick_ms >= QUICK_MS;
+
+	shard->bulk_is_dry = false;
+	shard->bulk_presses = false;
+	return gathers ? ring_gather(&shard->ring, shard_wait_ms(shard), us)
+	               : ring_wait(&shard->ring, shard_wait_ms(shard));
+}
+
 /* At least one, whatever is left of the share. */
 static void shard_serve_handshakes(struct shard *shard, uint64_t until_us)
 {
@@ -309,7 +326,7 @@ static void shard_serve_others(struct shard *shard)
 
 bool shard_turn(struct shard *shard)
 {
-	if (!shard_spin(shard) && ring_wait(&shard->ring, shard_wait_ms(shard)) < 0)
+	if (!shard_spin(shard) && shard_wait(shard) < 0)
 		return false;
 	shard->now_ms = clock_ms();
 	shard->was_busy = ring_reap(&shard->ring) > 0;

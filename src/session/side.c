@@ -180,6 +180,7 @@ void side_watch(struct conn *c, struct side *side)
 void side_block(struct conn *c, struct side *side)
 {
 	side->is_blocked = true;
+	c->shard->bulk_presses = true;
 	side_watch(c, side);
 	/* An edge may have passed between the short output and this line. */
 	if (!side->is_rechecked && sock_is_writable(side->fd)) {

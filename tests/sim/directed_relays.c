@@ -93,6 +93,124 @@ static void busy_poll_looks_only_behind_what_has_just_moved(void)
 	close_world();
 }
 
+static void a_spliced_direction_copies_again_when_it_falls_quiet_not_for_a_last_piece(void)
+{
+	struct sock *client, *server;
+
+	open_world(copying(CONF_ZERO_COPY_AUTO));
+	client = connect_saying(SAYS_A);
+	server = server_of(client);
+	for (int i = 0; i < 2; i++) {
+		pump(server, client, 10 * kernel.recv_cap);
+		EXPECT(world_conn(client)->down.mode == FLOW_SPLICE);
+		pump(server, client, 10);
+		EXPECT(world_conn(client)->down.mode == FLOW_SPLICE);
+	}
+	pump(server, client, 10);
+	EXPECT(world_conn(client)->down.mode == FLOW_COPY);
+	finish(client);
+	close_world();
+}
+
+static bool bulk_gathers(struct sock *client)
+{
+	uint64_t gathers = kernel.gathers;
+
+	pump(server_of(client), client, 300 * 1024);
+	return kernel.gathers > gathers;
+}
+
+static void bulk_gathers_where_it_is_all_that_is_served(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_AUTO);
+	struct sock      *client, *other;
+
+	plan.sizes.splice_wait_us = 200;
+	open_world(plan);
+	client = connect_saying(SAYS_A);
+	EXPECT(!bulk_gathers(client)); /* it has just come */
+	pass(20);
+	EXPECT(bulk_gathers(client));
+	pump(client, server_of(client), 10); /* a request, whose answer is bulk again */
+	EXPECT(bulk_gathers(client));
+	other = connect_saying(SAYS_A);
+	EXPECT(!bulk_gathers(client));
+	pass(20);
+	EXPECT(bulk_gathers(client));
+	pump(other, server_of(other), 10);
+	EXPECT(!bulk_gathers(client));
+	pass(20);
+	EXPECT(bulk_gathers(client));
+	finish(other);
+	finish(client);
+	close_world();
+}
+
+/* Of two that are served in one turn one has all it wants, the other would go on at once. */
+static void bulk_gathers_behind_no_piece_that_is_left(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_AUTO);
+	struct sock      *dry, *other;
+	uint64_t          gathers;
+
+	plan.sizes.splice_wait_us = 200;
+	for (int is_slow = 0; is_slow < 2; is_slow++) {
+		plan.sizes.pipe_size = 1024;
+		open_world(plan);
+		kernel.recv_cap = kernel.send_cap = kernel.window = 32 * 1024;
+		dry = connect_saying(SAYS_A);
+		pump(server_of(dry), dry, 50000);
+		other = connect_saying(SAYS_A);
+		pump(server_of(other), other, 50000);
+		pass(20);
+		EXPECT(bulk_gathers(dry) && bulk_gathers(other));
+		if (is_slow)
+			other->send_cap = other->window = 1000;
+		peer_send(server_of(dry), 1000);
+		peer_send(server_of(other), is_slow ? 2000 : 20000); /* eight pipes and more */
+		world_turn();
+		gathers = kernel.gathers;
+		world_turn();
+		EXPECT(kernel.gathers == gathers);
+		pump(server_of(dry), dry, 0);
+		pump(server_of(other), other, 0);
+		finish(dry);
+		finish(other);
+		close_world();
+	}
+}
+
+static void nothing_gathers_that_is_not_to(void)
+{
+	struct world_plan plan = copying(CONF_ZERO_COPY_AUTO);
+	struct sock      *client;
+
+	open_world(plan); /* splice_wait is off */
+	client = connect_saying(SAYS_A);
+	for (int i = 0; i < 3; i++, pass(20))
+		EXPECT(!bulk_gathers(client));
+	finish(client);
+	close_world();
+	plan.sizes.splice_wait_us = 200;
+	open_world(plan);
+	client = connect_saying(SAYS_A);
+	pump(server_of(client), client, 50000);
+	pass(20);
+	world.conf_listener.rcvbuf = 65536;
+	EXPECT(!bulk_gathers(client));
+	world.conf_listener.rcvbuf = 0;
+	world.conf_listener.sndbuf = 65536;
+	EXPECT(!bulk_gathers(client));
+	world.conf_listener.sndbuf = 0;
+	for (int i = 0; i < 100; i++) { /* a message and its answer, spliced as they are */
+		pump(client, server_of(client), 10);
+		pump(server_of(client), client, plan.sizes.splice_min);
+	}
+	EXPECT(kernel.gathers == 0);
+	finish(client);
+	close_world();
+}
+
 /* ------------------------------------------------------------------ who goes first */
 
 static struct conn *watched;
@@ -559,6 +677,10 @@ const struct directed directed_relays[] = {
 	DIRECTED(tcp_keeps_alive_what_lasts_and_is_to_be),
 	DIRECTED(an_idle_tunnel_holds_no_buffer_and_no_pipe),
 	DIRECTED(busy_poll_looks_only_behind_what_has_just_moved),
+	DIRECTED(a_spliced_direction_copies_again_when_it_falls_quiet_not_for_a_last_piece),
+	DIRECTED(bulk_gathers_where_it_is_all_that_is_served),
+	DIRECTED(bulk_gathers_behind_no_piece_that_is_left),
+	DIRECTED(nothing_gathers_that_is_not_to),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_come),
 	DIRECTED(sessions_that_run_go_ahead_of_those_that_leave),
 	DIRECTED(messages_are_passed_on_in_the_order_in_which_they_came),

@@ -140,6 +140,15 @@ int ring_wait(struct ring *ring, uint64_t timeout_ms)
 	return kernel_wait(timeout_ms);
 }
 
+int ring_gather(struct ring *ring, uint64_t timeout_ms, uint32_t us)
+{
+	(void)ring;
+	if (us == 0)
+		fail("it gathers for no time at all");
+	kernel.gathers++;
+	return kernel_wait(timeout_ms);
+}
+
 bool ring_spin(struct ring *ring, uint32_t us)
 {
 	(void)ring;

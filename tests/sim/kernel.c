@@ -68,7 +68,7 @@ void kernel_reset(uint64_t seed, bool is_obedient)
 	kernel.held_kinds = kernel.fault_rate = 0;
 	kernel.moves = kernel.turns = 0;
 	kernel.spins = 0;
-	kernel.looks = 0;
+	kernel.looks = kernel.gathers = 0;
 	kernel.act = NULL;
 	kernel.next_ms = NULL;
 	kernel.quiet = NULL;

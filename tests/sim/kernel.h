@@ -199,7 +199,8 @@ struct kernel {
 	uint8_t           buffer_state[BUFFERS_MAX];
 	uint32_t          send_cap, recv_cap, window; /* of new sockets */
 	uint64_t          turns;
-	uint64_t          looks; /* for a completion, without sleeping */
+	uint64_t          looks;   /* for a completion, without sleeping */
+	uint64_t          gathers; /* waits that one completion did not end */
 	unsigned spins; /* turns in a row that did not want to wait and had nothing to do */
 };
 

@@ -72,6 +72,7 @@ static struct worker_sizes draw_sizes(void)
 		.pending_hellos = 1 + kernel_draw(6),
 		.lingering = kernel_draw(4),
 		.busy_poll_us = kernel_chance(4) ? 50 : 0,
+		.splice_wait_us = kernel_chance(2) ? 200 : 0,
 		.zero_copy = copies[kernel_draw(COUNT(copies))],
 	};
 }

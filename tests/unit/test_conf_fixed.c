@@ -23,6 +23,7 @@
 	"pid_file = /run/first.pid\n"                                                              \
 	"admin_socket = /run/first.sock\n"                                                         \
 	"metrics_listen = 127.0.0.1:9001\n"                                                        \
+	"splice_wait = off\n"                                                                      \
 	"busy_poll = 50us\n"                                                                       \
 	"user = first\n"                                                                           \
 	"group = firsts\n"
@@ -40,11 +41,12 @@
 	"pid_file = /run/second.pid\n"                                                             \
 	"admin_socket = /run/second.sock\n"                                                        \
 	"metrics_listen = 127.0.0.1:9002\n"                                                        \
+	"splice_wait = 1ms\n"                                                                      \
 	"busy_poll = off\n"                                                                        \
 	"user = second\n"                                                                          \
 	"group = seconds\n"
 
-enum { FIXED = 15 }; /* lines of either, without the first */
+enum { FIXED = 16 }; /* lines of either, without the first */
 
 static char path[] = P_tmpdir "/penstock-test-XXXXXX";
 
@@ -109,7 +111,7 @@ TEST(every_key_that_needs_a_restart_keeps_its_value_and_says_so)
 	EXPECT(has_line(&second, 2, "[global] cpu_affinity = off: keeps 0-3 until a restart"));
 	EXPECT(has_line(&second, 5, "[global] recv_buffers = auto: keeps 128 until a restart"));
 	EXPECT(has_line(&second, 7, "[global] zero_copy = copy: keeps splice until a restart"));
-	EXPECT(has_line(&second, 16, "[global] group = seconds: keeps firsts until a restart"));
+	EXPECT(has_line(&second, 17, "[global] group = seconds: keeps firsts until a restart"));
 	EXPECT(strcmp(first.printed, second.printed) == 0);
 	for (const struct key *key = keys; key < keys + keys_count; key++)
 		if ((key->flags & KEY_FIXED) && key->kind != &value_later)
@@ -153,7 +155,7 @@ TEST(a_key_that_was_not_set_stays_so)
 	struct made_conf first = make_conf(WEB);
 	struct made_conf second = make_again(SECOND WEB, &first);
 
-	EXPECT(has_line(&second, 15, "[global] user = second: stays unset until a restart"));
+	EXPECT(has_line(&second, 16, "[global] user = second: stays unset until a restart"));
 	EXPECT(has_line(&second, 6, "[global] buffer_size = 16k: keeps auto until a restart"));
 	EXPECT(!second.conf->global.user && !second.conf->global.group);
 	EXPECT(!second.conf->global.pid_file);

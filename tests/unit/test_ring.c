@@ -111,6 +111,52 @@ TEST(spinning_finds_what_is_there_already)
 	watch_fini(&watch);
 }
 
+/* Woken for the first, it would find no second. */
+TEST(completions_gather_for_their_time_and_no_longer)
+{
+	enum { GATHER_US = 20 * 1000 };
+	struct watch watch;
+	uint64_t     one = 1, begun_us = clock_us();
+
+	if (watch_init(&watch) && watch.ring.gathers) {
+		EXPECT(write(watch.fd, &one, sizeof(one)) == sizeof(one));
+		EXPECT_EQ(ring_gather(&watch.ring, UINT64_MAX, GATHER_US), 0);
+		EXPECT(clock_us() - begun_us >= GATHER_US);
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+		EXPECT_EQ(watch.res, POLLIN);
+	}
+	watch_fini(&watch);
+}
+
+TEST(a_gathering_in_vain_ends_with_the_next_completion)
+{
+	struct watch watch;
+	pthread_t    thread;
+
+	if (watch_init(&watch) && pthread_create(&thread, NULL, write_soon, &watch) == 0) {
+		EXPECT_EQ(ring_gather(&watch.ring, UINT64_MAX, 1), 0);
+		while (ring_reap(&watch.ring) == 0)
+			EXPECT_EQ(ring_gather(&watch.ring, UINT64_MAX, 1), 0);
+		EXPECT_EQ(watch.res, POLLIN);
+		pthread_join(thread, NULL);
+	}
+	watch_fini(&watch);
+}
+
+TEST(where_the_kernel_gathers_nothing_one_completion_ends_the_wait)
+{
+	struct watch watch;
+	uint64_t     one = 1;
+
+	if (watch_init(&watch)) {
+		watch.ring.gathers = false;
+		EXPECT(write(watch.fd, &one, sizeof(one)) == sizeof(one));
+		EXPECT_EQ(ring_gather(&watch.ring, UINT64_MAX, UINT32_MAX), 0);
+		EXPECT_EQ(ring_reap(&watch.ring), 1);
+	}
+	watch_fini(&watch);
+}
+
 TEST(what_is_submitted_happens_ahead_of_the_wait)
 {
 	struct watch watch;
