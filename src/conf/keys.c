@@ -117,8 +117,8 @@ const struct key keys[] = {
 	{"splice_wait", IN_GLOBAL(splice_wait_us), .flags = KEY_FIXED, .kind = &value_short_time,
          RANGE(1, 10000), .word = "off", .preset = "200us",
          .help = "How long a worker that serves nothing but bulk lets bytes gather before it splices on; off = each piece as "
-                 "it comes. Nothing gathers while sessions come or go, or exchange messages; nor where rcvbuf or sndbuf is set, or before "
-                 "Linux 6.12."},
+                 "it comes. Nothing gathers while sessions come or go, or exchange messages; nor where rcvbuf or sndbuf is set, or "
+                 "before Linux 6.12."},
 	{"busy_poll", IN_GLOBAL(busy_poll_us), .flags = KEY_FIXED, .kind = &value_short_time,
          RANGE(1, 10000), .word = "off", .preset = "off",
          .help = "How long a worker that something has just come to looks for more before it sleeps: a quiet connection is "

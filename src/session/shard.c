@@ -279,8 +279,6 @@ static int shard_wait(struct shard *shard)
 	bool     gathers = us > 0 && shard->bulk_is_dry && !shard->bulk_presses &&
 	               shard->now_ms - shard->quick_ms >= QUICK_MS;
 
-	shard->bulk_is_dry = false;
-	shard->bulk_presses = false;
 	return gathers ? ring_gather(&shard->ring, shard_wait_ms(shard), us)
 	               : ring_wait(&shard->ring, shard_wait_ms(shard));
 }
@@ -330,6 +328,8 @@ bool shard_turn(struct shard *shard)
 		return false;
 	shard->now_ms = clock_ms();
 	shard->was_busy = ring_reap(&shard->ring) > 0;
+	shard->bulk_is_dry = false;
+	shard->bulk_presses = false;
 	shard_take_accepted(shard);
 	wheel_expire(&shard->wheel, shard->now_ms, on_timer, shard);
 	conn_advance_running(shard);
