@@ -74,6 +74,6 @@ void flow_push(struct conn *c, struct flow *flow, struct side *from, struct side
 MUST_CHECK bool flow_yield_pipe(struct conn *c, struct flow *flow, const struct side *to);
 
 /* Gives back what it holds; unwritten bytes are lost. */
-void flow_fini(struct conn *c, struct flow *flow);
+void flow_release(struct conn *c, struct flow *flow);
 
 #endif

@@ -209,7 +209,7 @@ void conn_close_flow(struct conn *c, struct flow *flow, const struct side *to)
 {
 	if (!to->secure && (to->facts & SIDE_OUTPUT) && to->output_res > 0 && flow->held > 0)
 		flow_wrote(c, flow, (uint32_t)to->output_res);
-	flow_fini(c, flow);
+	flow_release(c, flow);
 }
 
 static void conn_free(struct conn *c)

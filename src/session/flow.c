@@ -1,91 +1,16 @@
-#include "session/flow.h"
+#include "session/flow_parts.h"
 
 #include "io/sock.h"
 #include "session/conn.h"
 #include "session/secure.h"
 
 #include <errno.h>
-#include <string.h>
 
 enum {
 	ROUNDS_MAX = 8,   /* pipes filled in one step before others get their turn */
 	STREAM_KIB = 256, /* that went one way: it is bulk, see shard_wait */
 	QUIET = 4096,     /* a spliced direction that moves less at a time goes back to copying */
 };
-
-/* What the flow does next. */
-enum flow_verdict { FLOW_WAITS, FLOW_GOES_ON };
-
-void flow_init(struct flow *flow)
-{
-	*flow = (struct flow){0};
-}
-
-void flow_hold_hello(struct flow *flow, uint32_t offset, uint32_t len)
-{
-	flow->hold = FLOW_HELLO;
-	flow->offset = offset;
-	flow->held = len;
-}
-
-static void flow_release(struct conn *c, struct flow *flow)
-{
-	struct shard *shard = c->shard;
-
-	switch ((enum flow_hold)flow->hold) {
-	case FLOW_NOTHING:
-		break;
-	case FLOW_LEASE:
-		bufring_give_back(&shard->buffers, flow->lease);
-		break;
-	case FLOW_STALL:
-		slab_put(&shard->stalls, flow->stall);
-		break;
-	case FLOW_BIG_STALL:
-		slab_put(&shard->big_stalls, flow->stall);
-		break;
-	case FLOW_HELLO:
-		break; /* the connection's */
-	case FLOW_RECORDS:
-		slab_put(&shard->records, flow->stall);
-		break;
-	case FLOW_PIPE:
-		pipe_put(&shard->pipes, flow->pipe, flow->held > 0 || flow->is_filling);
-		break;
-	}
-	flow->hold = FLOW_NOTHING;
-	flow->held = 0;
-}
-
-void flow_fini(struct conn *c, struct flow *flow)
-{
-	flow_release(c, flow);
-}
-
-static const uint8_t *flow_data(const struct conn *c, const struct flow *flow)
-{
-	switch ((enum flow_hold)flow->hold) {
-	case FLOW_LEASE:
-		return bufring_data(&c->shard->buffers, flow->lease) + flow->offset;
-	case FLOW_STALL:
-	case FLOW_BIG_STALL:
-	case FLOW_RECORDS:
-		return flow->stall + flow->offset;
-	case FLOW_HELLO:
-		return c->hello + flow->offset;
-	case FLOW_NOTHING:
-	case FLOW_PIPE:
-		break;
-	}
-	die(__FILE__, __LINE__, "a flow that writes from memory holds bytes there");
-}
-
-static void flow_lose(struct conn *c, struct flow *flow, struct side *reset)
-{
-	reset->is_reset = true;
-	flow->has_ended = true;
-	flow_release(c, flow);
-}
 
 static enum flow_mode spliced_mode(const struct shard *shard)
 {
@@ -127,40 +52,6 @@ void flow_wrote(struct conn *c, struct flow *flow, uint32_t n)
 	c->active_ms = c->shard->now_ms;
 }
 
-/* A lease must not outlive the turn in which its send came back short: a slow reader costs memory
- * of its own, never a neighbour's buffer. */
-static void flow_stall(struct conn *c, struct flow *flow)
-{
-	uint8_t *stall;
-
-	if (flow->hold != FLOW_LEASE)
-		return;
-	stall = slab_get(&c->shard->stalls);
-	CHECK(stall); /* there are as many as flows */
-	memcpy(stall, flow_data(c, flow), flow->held);
-	bufring_give_back(&c->shard->buffers, flow->lease);
-	flow->hold = FLOW_STALL;
-	flow->stall = stall;
-	flow->offset = 0;
-}
-
-bool flow_yield_pipe(struct conn *c, struct flow *flow, const struct side *to)
-{
-	struct pipe *pipe = flow->pipe;
-	uint8_t     *stall;
-
-	if (flow->hold != FLOW_PIPE || !to->is_blocked || to->output.busy || flow->held == 0)
-		return false;
-	stall = slab_get(&c->shard->big_stalls);
-	CHECK(stall); /* there are as many as flows */
-	pipe_read(pipe, stall, flow->held);
-	pipe_put(&c->shard->pipes, pipe, false);
-	flow->hold = FLOW_BIG_STALL;
-	flow->stall = stall;
-	flow->offset = 0;
-	return true;
-}
-
 /* *n*: what writing to *to* returned, a count or -errno. */
 static enum flow_verdict flow_after_write(struct conn *c, struct flow *flow, struct side *from,
                                           struct side *to, int64_t n)
@@ -184,73 +75,6 @@ static enum flow_verdict flow_after_write(struct conn *c, struct flow *flow, str
 	side_block(c, to);
 	side_watch(c, from);
 	return FLOW_GOES_ON;
-}
-
-/* Of a source in bulk: what is there already, into memory that serves only for this call. What is
- * not a count of bytes is noted as what a receive would have said, for its turn. */
-static struct span flow_take_more(struct conn *c, struct flow *flow, struct side *from)
-{
-	struct shard *shard = c->shard;
-	ssize_t       n;
-
-	_Static_assert((int)SECURE_MORE_MAX <= (int)HELLO_LARGE_SIZE, "it fits into the scratch");
-	if (!flow->was_full || from->input.busy || (from->facts & SIDE_INPUT))
-		return span_of(NULL, 0);
-	n = sock_recv_now(from->fd, shard->scratch, SECURE_MORE_MAX);
-	if (n > 0)
-		return span_of(shard->scratch, (size_t)n);
-	if (n != -EAGAIN && n != -EINTR) {
-		from->input_res = (int32_t)n;
-		from->facts |= SIDE_INPUT;
-	}
-	return span_of(NULL, 0);
-}
-
-/* Fewer, larger sends cost less: more of a plain source's bytes behind those just encrypted. */
-static void flow_encrypt_more(struct conn *c, struct flow *flow, struct side *from, struct side *to)
-{
-	struct span plain;
-
-	if (!to->secure || from->secure || flow->held > 0 || flow->has_ended ||
-	    !secure_has_room(c, to, SECURE_MORE_MAX))
-		return;
-	plain = flow_take_more(c, flow, from);
-	if (plain.len == 0)
-		return;
-	flow->held = (uint32_t)plain.len;
-	if (secure_write(c, to, &plain) == TLS_DONE)
-		flow_wrote(c, flow, flow->held);
-	else
-		flow_lose(c, flow, to);
-}
-
-/* Into the output of *to*, which is empty; all of it is sent before more is read. */
-static enum flow_verdict flow_encrypt(struct conn *c, struct flow *flow, struct side *to)
-{
-	struct span     plain = span_of(flow_data(c, flow), flow->held);
-	enum tls_result result = secure_write(c, to, &plain);
-
-	flow_wrote(c, flow, flow->held - (uint32_t)plain.len);
-	if (result == TLS_FAILED)
-		flow_lose(c, flow, to);
-	else if (flow->held == 0)
-		flow_release(c, flow);
-	else
-		flow_stall(c, flow);
-	return FLOW_GOES_ON;
-}
-
-/* True: all that went before is with the kernel. */
-static bool flow_is_sent(struct conn *c, struct flow *flow, struct side *from, struct side *to)
-{
-	if (!secure_flush(c, to)) {
-		if (to->is_blocked)
-			side_watch(c, from);
-		return false;
-	}
-	if (to->is_reset)
-		flow_lose(c, flow, to);
-	return true;
 }
 
 /* *is_last*: sock_finish follows in this step, if all is taken. */
@@ -420,47 +244,6 @@ static enum flow_verdict flow_after_fill(struct conn *c, struct flow *flow, stru
 	return FLOW_GOES_ON;
 }
 
-/* The same the other way round: behind the *len* bytes that are in *plain* already. */
-static enum tls_result flow_decrypt_more(struct conn *c, struct flow *flow, struct side *from,
-                                         uint8_t *plain, uint32_t *len)
-{
-	uint32_t        room = c->shard->records_size - *len, got;
-	struct span     received;
-	enum tls_result result;
-
-	if (room < SECURE_MORE_MAX + 2 * TLS_RECORD_MAX)
-		return TLS_MORE;
-	received = flow_take_more(c, flow, from);
-	if (received.len == 0)
-		return TLS_MORE;
-	result = secure_read(c, from, received, plain + *len, room, &got);
-	*len += got;
-	return result;
-}
-
-/* What came from a side that speaks TLS: plaintext to be held, or its end. */
-static enum flow_verdict flow_decrypt(struct conn *c, struct flow *flow, struct side *from,
-                                      struct span received)
-{
-	uint8_t        *plain = shard_records(c->shard);
-	uint32_t        len;
-	enum tls_result result;
-
-	result = secure_read(c, from, received, plain, c->shard->records_size, &len);
-	if (result == TLS_MORE && received.len > 0)
-		result = flow_decrypt_more(c, flow, from, plain, &len);
-	if (len > 0) {
-		flow->hold = FLOW_RECORDS;
-		flow->stall = plain;
-		flow->offset = 0;
-		flow->held = len;
-	} else {
-		slab_put(&c->shard->records, plain);
-	}
-	flow->has_eof = result == TLS_CLOSED;
-	return result == TLS_FULL && len == 0 ? FLOW_WAITS : FLOW_GOES_ON;
-}
-
 static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, struct side *from,
                                             int32_t n, uint16_t lease)
 {
@@ -489,10 +272,7 @@ static enum flow_verdict flow_take_received(struct conn *c, struct flow *flow, s
 		bufring_give_back(&c->shard->buffers, lease);
 		return verdict;
 	}
-	flow->hold = FLOW_LEASE;
-	flow->lease = lease;
-	flow->offset = 0;
-	flow->held = (uint32_t)n;
+	flow_hold_lease(flow, lease, (uint32_t)n);
 	return FLOW_GOES_ON;
 }
 
@@ -583,18 +363,6 @@ static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct
 			verdict = flow_read(c, flow, from, rounds++ < ROUNDS_MAX);
 		}
 	}
-}
-
-/* Behind what a slow reader has not taken. It fits: all of it is of one receive of many. */
-static void flow_append(struct conn *c, struct flow *flow, struct side *from)
-{
-	uint32_t end = flow->offset + flow->held, n = (uint32_t)from->input_res;
-
-	CHECK(flow->hold == FLOW_STALL && end + n <= shard_stall_size(&c->shard->sizes));
-	memcpy(flow->stall + end, bufring_data(&c->shard->buffers, from->lease), n);
-	bufring_give_back(&c->shard->buffers, from->lease);
-	side_next_input(from);
-	flow->held += n;
 }
 
 /* Bytes land also while nothing is read: of a receive of many, or of one that was begun before *to*
