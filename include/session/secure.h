@@ -78,7 +78,8 @@ MUST_CHECK enum tls_result secure_write(struct conn *c, struct side *side, struc
 /* Ends our half of an established session by a fatal alert. */
 void secure_refuse(struct conn *c, struct side *side, enum alert alert);
 
-/* Ends our half, *with_notify* by close_notify. True: all is with the kernel, or nothing can be. */
+/* Ends our half, *with_notify* by close_notify; what is sent last waits for the sock_finish that the
+ * caller owes once all is with the kernel, or nothing can be: true. */
 MUST_CHECK bool secure_finish(struct conn *c, struct side *side, bool with_notify);
 
 #endif

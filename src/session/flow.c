@@ -162,10 +162,14 @@ static enum flow_verdict flow_end(struct conn *c, struct flow *flow, struct side
 	if ((from->facts & SIDE_OUTPUT) && side_is_fatal(from->output_res))
 		from->is_reset = true;
 	if (to->secure && !from->is_reset &&
-	    !secure_finish(c, to, !from->secure || from->secure->peer_has_closed))
+	    !secure_finish(c, to, !from->secure || from->secure->peer_has_closed)) {
+		if (to->is_blocked)
+			side_watch(c, from);
 		return FLOW_WAITS;
-	/* Where the other direction has ended too, the close that follows says it. */
-	if (!from->is_reset && !flow_back(c, flow)->has_ended)
+	}
+	/* Where the other direction has ended too, the close that follows says it; but TLS's last
+	 * bytes wait for it. */
+	if (!from->is_reset && (to->secure || !flow_back(c, flow)->has_ended))
 		sock_finish(to->fd);
 	flow->has_ended = true;
 	return FLOW_GOES_ON;
@@ -173,10 +177,12 @@ static enum flow_verdict flow_end(struct conn *c, struct flow *flow, struct side
 
 /* Behind what it holds nothing but the end of the source has come, and flow_end will pass that on
  * without a wait: in one segment with the last bytes, and without a turn in between. */
-static bool flow_is_at_end(const struct conn *c, const struct flow *flow, const struct side *from)
+static bool flow_is_at_end(const struct flow *flow, const struct side *from)
 {
-	return (from->facts & SIDE_INPUT) && from->input_res == 0 && !from->secure &&
-	       !from->output.busy && !(from->facts & SIDE_OUTPUT) && !flow_back(c, flow)->has_ended;
+	bool is_there = flow->has_eof ||
+	                ((from->facts & SIDE_INPUT) && from->input_res == 0 && !from->secure);
+
+	return is_there && !from->is_reset && !from->output.busy && !(from->facts & SIDE_OUTPUT);
 }
 
 /* *n*: what reading from *from* returned: 0 or -errno. */
@@ -350,12 +356,17 @@ static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct
 	/* Each round reads once; the poll that follows the last one fires at once if there is
 	 * more. */
 	for (int rounds = 0; verdict == FLOW_GOES_ON && !flow->has_ended;) {
-		if (to->secure && !flow_is_sent(c, flow, from, to))
+		bool is_at_end = flow_is_at_end(flow, from);
+
+		/* At the end flow_end sends it: records, close_notify and FIN in one. */
+		if (to->secure && !(is_at_end && flow->held == 0) &&
+		    !flow_is_sent(c, flow, from, to))
 			return;
 		if (flow->has_ended)
 			return;
 		if (flow->held > 0) {
-			verdict = flow_write(c, flow, from, to, flow_is_at_end(c, flow, from));
+			verdict = flow_write(c, flow, from, to,
+			                     is_at_end && !flow_back(c, flow)->has_ended);
 			flow_encrypt_more(c, flow, from, to);
 		} else if (flow->has_eof) {
 			verdict = flow_end(c, flow, from, to);

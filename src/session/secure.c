@@ -1,6 +1,7 @@
 #include "session/secure.h"
 
 #include "base/clock.h"
+#include "io/sock.h"
 #include "session/conn.h"
 
 #include <errno.h>
@@ -139,7 +140,31 @@ static void output_landed(struct conn *c, struct side *side)
 		side_block(c, side);
 }
 
-bool secure_flush(struct conn *c, struct side *side)
+/* All is with the kernel, or nothing can be. */
+static bool output_is_gone(struct conn *c, struct side *side)
+{
+	struct secure *secure = side->secure;
+
+	if (!secure->output)
+		return true;
+	if (!side->is_reset && secure->output_start < secure->output_end)
+		return false;
+	records_put(c, &secure->output);
+	return true;
+}
+
+static void output_send_last(struct conn *c, struct side *side)
+{
+	struct secure *secure = side->secure;
+
+	side->facts &= (uint8_t)~SIDE_WRITABLE; /* an older edge: this send sees for itself */
+	side->output_res = (int32_t)sock_send_last(side->fd, secure->output + secure->output_start,
+	                                           secure->output_sending);
+	output_landed(c, side);
+}
+
+/* *is_last*: sock_finish follows in this step, if all is taken. */
+static bool output_flush(struct conn *c, struct side *side, bool is_last)
 {
 	struct secure *secure = side->secure;
 
@@ -147,17 +172,22 @@ bool secure_flush(struct conn *c, struct side *side)
 		return false;
 	if (side->facts & SIDE_OUTPUT)
 		output_landed(c, side);
-	if (!secure->output)
+	if (output_is_gone(c, side))
 		return true;
-	if (side->is_reset || secure->output_start == secure->output_end) {
-		records_put(c, &secure->output);
-		return true;
-	}
 	if (!side_may_write(c, side))
 		return false;
 	secure->output_sending = secure->output_end - secure->output_start;
+	if (is_last) {
+		output_send_last(c, side);
+		return output_is_gone(c, side);
+	}
 	side_send(c, side, secure->output + secure->output_start, secure->output_sending, false);
 	return false;
+}
+
+bool secure_flush(struct conn *c, struct side *side)
+{
+	return output_flush(c, side, false);
 }
 
 bool secure_is_sending(const struct side *side)
@@ -261,7 +291,7 @@ bool secure_finish(struct conn *c, struct side *side, bool with_notify)
 	struct tls_output output;
 
 	if (secure->is_finished)
-		return secure_flush(c, side);
+		return output_flush(c, side, true);
 	if (with_notify && !secure->has_failed) {
 		enum tls_result result;
 
@@ -272,5 +302,5 @@ bool secure_finish(struct conn *c, struct side *side, bool with_notify)
 			return secure_flush(c, side) && side->is_reset;
 	}
 	secure->is_finished = true;
-	return secure_flush(c, side);
+	return output_flush(c, side, true);
 }

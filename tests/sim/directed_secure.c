@@ -220,6 +220,97 @@ static void a_client_that_breaks_tls_is_logged_for_that_however_it_is_told(void)
 	close_secure();
 }
 
+/* ------------------------------------------------------------------ ends */
+
+/* Of an answer and its end that have both come: records, close_notify and FIN in one turn, in one
+ * send. */
+static void an_answer_in_tls_and_its_end_leave_together(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	peer_send(server, 300);
+	peer_finish(server);
+	world_turn();
+	EXPECT(client->sock->is_finished_by_proxy);
+	settle();
+	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
+	speaker_say_end(client);
+	settle();
+	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	close_secure();
+}
+
+/* The same where the client's half has ended: what is sent last goes with the end all the same. */
+static void an_answer_in_tls_to_one_that_has_ended_leaves_with_its_end(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	speaker_say_end(client);
+	settle();
+	EXPECT(server->fin_out);
+	peer_send(server, 300);
+	peer_finish(server);
+	world_turn();
+	EXPECT(client->sock->is_finished_by_proxy);
+	settle();
+	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
+	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	close_secure();
+}
+
+/* What it takes at once is the beginning; the end waits for all of it. */
+static void an_answer_in_tls_with_its_end_waits_for_a_slow_reader(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	stop_up(client, 100);
+	peer_send(server, 300);
+	peer_finish(server);
+	settle();
+	EXPECT(!client->sock->is_finished_by_proxy);
+	open_up(client);
+	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
+	EXPECT(client->sock->is_finished_by_proxy);
+	speaker_say_end(client);
+	settle();
+	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	close_secure();
+}
+
+/* A server that has ended and is then reset: its bytes wait for the client no longer than those of
+ * one that was reset at once. */
+static void a_server_reset_behind_its_end_does_not_wait_long_for_a_slow_reader(void)
+{
+	struct speaker *client;
+	struct sock    *server;
+
+	open_secure(terminating(), false);
+	client = connected();
+	server = server_of(client->sock);
+	stop_up(client, 100);
+	peer_send(server, 300);
+	peer_finish(server);
+	settle();
+	peer_reset(server);
+	settle();
+	pass(2200);
+	EXPECT(outcome_of(client->sock)->ended);
+	EXPECT(outcome_of(client->sock)->reason == REASON_UPSTREAM_RESET);
+	close_secure();
+}
+
 /* ------------------------------------------------------------------ slow readers */
 
 static void a_client_that_does_not_read_holds_back_its_server(void)
@@ -458,6 +549,10 @@ const struct directed directed_secure[] = {
 	DIRECTED(tls_is_spoken_to_both_sides),
 	DIRECTED(a_client_that_just_ends_is_logged_as_cut_off),
 	DIRECTED(a_client_that_breaks_tls_is_logged_for_that_however_it_is_told),
+	DIRECTED(an_answer_in_tls_and_its_end_leave_together),
+	DIRECTED(an_answer_in_tls_to_one_that_has_ended_leaves_with_its_end),
+	DIRECTED(an_answer_in_tls_with_its_end_waits_for_a_slow_reader),
+	DIRECTED(a_server_reset_behind_its_end_does_not_wait_long_for_a_slow_reader),
 	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
 	DIRECTED(what_lands_while_new_keys_are_confirmed_keeps_no_buffer),
 	DIRECTED(who_asks_for_new_keys_for_ever_is_read_no_more),

@@ -399,16 +399,69 @@ TEST(a_session_that_only_a_write_found_failed_has_failed)
 	end();
 }
 
-TEST(our_half_is_ended_once_and_all_of_it_is_sent)
+/* What the peer has been sent by now. */
+static size_t heard(void)
+{
+	ssize_t n = recv(fds[1], plain, sizeof(plain), MSG_DONTWAIT);
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
+TEST(our_half_is_ended_once_and_all_of_it_is_sent_with_what_was_left)
 {
 	begin();
+	says(10, TLS_DONE);
+	script.says = 20;
+	EXPECT(secure_finish(&conn, side, true));
+	EXPECT_EQ(heard(), 30);
+	EXPECT(secure_finish(&conn, side, true));
+	EXPECT_EQ(script.calls, 2);
+	EXPECT_EQ(heard(), 0);
+	end();
+}
+
+TEST(the_end_of_our_half_is_sent_behind_what_is_being_sent)
+{
+	begin();
+	says(10, TLS_DONE);
+	EXPECT(!secure_flush(&conn, side));
+	script.says = 20;
+	EXPECT(!secure_finish(&conn, side, true));
+	EXPECT(!secure_finish(&conn, side, true));
+	EXPECT_EQ(heard(), 0);
+	send_lands(10);
+	EXPECT(secure_finish(&conn, side, true));
+	EXPECT_EQ(heard(), 20);
+	end();
+}
+
+TEST(the_end_of_our_half_waits_for_a_full_socket)
+{
+	begin();
+	while (send(fds[0], plain, sizeof(plain), MSG_DONTWAIT) > 0)
+		;
 	script.says = 20;
 	script.result = TLS_DONE;
+	side->facts |= SIDE_WRITABLE; /* of long ago */
 	EXPECT(!secure_finish(&conn, side, true));
-	EXPECT(!secure_finish(&conn, side, true));
-	EXPECT_EQ(script.calls, 1);
-	send_lands(20);
+	EXPECT(side->is_blocked && side->writable.busy && !(side->facts & SIDE_WRITABLE));
+	while (heard() > 0)
+		;
+	side->facts |= SIDE_WRITABLE;
 	EXPECT(secure_finish(&conn, side, true));
+	EXPECT_EQ(heard(), 20);
+	end();
+}
+
+TEST(the_end_of_our_half_finds_the_peer_gone)
+{
+	begin();
+	close(fds[1]);
+	fds[1] = -1;
+	script.says = 20;
+	script.result = TLS_DONE;
+	EXPECT(secure_finish(&conn, side, true));
+	EXPECT(side->is_reset);
 	end();
 }
 
@@ -422,11 +475,9 @@ TEST(an_end_that_finds_no_room_is_tried_again)
 	send_lands(10);
 	script.says = 20;
 	script.result = TLS_DONE;
-	EXPECT(!secure_finish(&conn, side, true));
-	EXPECT(side->secure->is_finished && side->output.busy);
-	EXPECT_EQ(side->secure->output_sending, 20);
-	send_lands(20);
 	EXPECT(secure_finish(&conn, side, true));
+	EXPECT(side->secure->is_finished);
+	EXPECT_EQ(heard(), 20);
 	end();
 }
 
