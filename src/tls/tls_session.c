@@ -2,15 +2,12 @@
 
 #include "policy/curves.h"
 #include "proto/addr.h"
-#include "tls/tls_internal.h"
-#include "tls/tls_peer.h"
 #include "tls/tls_reuse.h"
+#include "tls/tls_session_parts.h"
 
 #include <stdlib.h>
 
 enum {
-	RECORD_HEADER = 5,
-
 	/* The most that a record adds to its plaintext, whatever the cipher (CBC: IV, MAC,
 	 * padding), and the KeyUpdate that goes before it when a key has been used up (RFC 8446
 	 * 5.5). */
@@ -24,219 +21,10 @@ enum {
 	SMALL_RECORD_BYTES = 65536,
 	SMALL_RECORD_PAUSE_MS = 1000,
 
-	/* Records in a row without data: KeyUpdates, tickets, empty ones, warnings. A long one
-	 * counts for more, for wolfSSL takes one that is full of KeyUpdates (RFC 8446 5.1 forbids
-	 * it). */
-	QUIET_RECORDS_MAX = 32,
-	QUIET_BYTES_PER_RECORD = 2048,
-	/* What one record may be answered with: a KeyUpdate and an alert. */
-	REPLIES_MAX = 2,
-
 	/* Early data that is skipped: other servers give leave for 16 KiB, here in records with all
 	 * that these add. */
 	EARLY_DATA_MAX = 32768,
 };
-
-/* wolfSSL reads a record's five bytes, then its body; this goes along. */
-struct framing {
-	uint8_t  header[RECORD_HEADER];
-	uint32_t header_len, body_left;
-};
-
-struct tls_session {
-	WOLFSSL          *library;
-	struct tls_reuse *reuse; /* client: where it goes when it is done; NULL = nowhere */
-	uint64_t          resume_key;
-	struct tls_peer   peer;
-
-	/* Of the call that runs; NULL between calls. */
-	struct span       *input;
-	struct tls_output *output;
-
-	struct framing framing;
-	uint32_t       quiet_records, replies;
-	uint32_t       bulk_bytes; /* written since the last pause, as far as it matters */
-	uint64_t       written_ms;
-
-	enum tls_failure failure;
-	const char      *failure_text;
-	uint8_t          alert;
-	bool is_client, has_offered, has_new_ticket, established, is_blocked, is_closed, has_closed,
-		has_failed;
-};
-
-/* ---- bytes in and out ---- */
-
-static uint32_t room_of(const struct tls_output *output)
-{
-	return output->size - output->len;
-}
-
-static bool at_record_start(const struct framing *framing)
-{
-	return framing->body_left == 0 && framing->header_len == 0;
-}
-
-static void frame(struct tls_session *session, const uint8_t *data, size_t len)
-{
-	struct framing *framing = &session->framing;
-
-	while (len > 0) {
-		if (framing->body_left > 0) {
-			size_t step = min_size(len, framing->body_left);
-
-			framing->body_left -= (uint32_t)step;
-			data += step;
-			len -= step;
-			continue;
-		}
-		framing->header[framing->header_len++] = *data++;
-		len--;
-		if (framing->header_len == RECORD_HEADER) {
-			framing->header_len = 0;
-			framing->body_left = (uint32_t)framing->header[3] << 8 | framing->header[4];
-			session->replies = 0;
-			session->quiet_records += 1 + framing->body_left / QUIET_BYTES_PER_RECORD;
-		}
-	}
-}
-
-/* CallbackIORecv. Once the handshake is done no record is begun whose answer might not fit, so that
- * wolfSSL never stops half-way through one. */
-static int receive(WOLFSSL *library, char *to, int size, void *context)
-{
-	struct tls_session *session = context;
-	size_t              len;
-
-	(void)library;
-	if (session->established) {
-		if (session->quiet_records > QUIET_RECORDS_MAX)
-			return WOLFSSL_CBIO_ERR_GENERAL;
-		if (at_record_start(&session->framing) &&
-		    room_of(session->output) < TLS_OUTPUT_MIN) {
-			session->is_blocked = true;
-			return WOLFSSL_CBIO_ERR_WANT_READ;
-		}
-	}
-	if (!session->input || session->input->len == 0 || size <= 0)
-		return WOLFSSL_CBIO_ERR_WANT_READ;
-	len = min_size((size_t)size, session->input->len);
-	memcpy(to, session->input->data, len);
-	frame(session, session->input->data, len);
-	session->input->data += len;
-	session->input->len -= len;
-	return (int)len;
-}
-
-/* CallbackIOSend. */
-static int transmit(WOLFSSL *library, char *from, int size, void *context)
-{
-	struct tls_session *session = context;
-	size_t              len;
-
-	(void)library;
-	if (!session->output)
-		return WOLFSSL_CBIO_ERR_WANT_WRITE;
-	if (session->established && session->input && ++session->replies > REPLIES_MAX)
-		return WOLFSSL_CBIO_ERR_GENERAL;
-	len = min_size(size > 0 ? (size_t)size : 0, room_of(session->output));
-	if (len == 0)
-		return WOLFSSL_CBIO_ERR_WANT_WRITE;
-	memcpy(session->output->data + session->output->len, from, len);
-	session->output->len += (uint32_t)len;
-	return (int)len;
-}
-
-/* ---- what went wrong ---- */
-
-static bool is_about_certificate(int error)
-{
-	switch (error) {
-	case NO_PEER_CERT:
-	case NO_PEER_VERIFY:
-	case VERIFY_CERT_ERROR:
-	case DOMAIN_NAME_MISMATCH:
-	case IPADDR_MISMATCH:
-	case PEER_KEY_ERROR:
-	case NO_PEER_KEY:
-	case NOT_CA_ERROR:
-	case MAX_CHAIN_ERROR:
-	case CRL_CERT_REVOKED:
-	case CRL_MISSING:
-	case CRL_CERT_DATE_ERR:
-	case OCSP_CERT_REVOKED:
-	case OCSP_CERT_UNKNOWN:
-	case ASN_NO_SIGNER_E:
-	case ASN_CRL_CONFIRM_E:
-	case ASN_CRL_NO_SIGNER_E:
-	case ASN_NAME_INVALID_E:
-	case ASN_PATHLEN_SIZE_E:
-	case ASN_PATHLEN_INV_E:
-	case ASN_SELF_SIGNED_E:
-		return true;
-	}
-	return error <= ASN_PARSE_E && error >= ASN_ALT_NAME_E;
-}
-
-/* RFC 8446 6: all but these two are fatal, whatever their level says. */
-static bool is_fatal_alert(const WOLFSSL_ALERT *alert)
-{
-	enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90, NO_RENEGOTIATION = 100 };
-
-	return alert->code > CLOSE_NOTIFY && alert->code != USER_CANCELED &&
-	       (alert->code != NO_RENEGOTIATION || alert->level == alert_fatal);
-}
-
-static void note_alert(struct tls_session *session)
-{
-	WOLFSSL_ALERT_HISTORY history;
-
-	if (wolfSSL_get_alert_history(session->library, &history) != WOLFSSL_SUCCESS)
-		return;
-	if (is_fatal_alert(&history.last_rx))
-		session->alert = (uint8_t)history.last_rx.code;
-	else if (is_fatal_alert(&history.last_tx))
-		session->alert = (uint8_t)history.last_tx.code;
-}
-
-static enum tls_result fail_as(struct tls_session *session, enum tls_failure failure,
-                               const char *text)
-{
-	session->has_failed = true;
-	session->failure = failure;
-	session->failure_text = text;
-	note_alert(session);
-	return TLS_FAILED;
-}
-
-static enum tls_result fail(struct tls_session *session, int error)
-{
-	const char *text = wolfSSL_ERR_reason_error_string((unsigned long)(unsigned int)error);
-
-	if (session->established && session->quiet_records > QUIET_RECORDS_MAX)
-		return fail_as(session, TLS_FAILURE_RECORD, "too many records without data");
-	if (session->established && session->replies > REPLIES_MAX)
-		return fail_as(session, TLS_FAILURE_RECORD, "several key updates in one record");
-	if (error == MEMORY_E || error == MEMORY_ERROR)
-		return fail_as(session, TLS_FAILURE_MEMORY, text);
-	if (session->established)
-		return fail_as(session, TLS_FAILURE_RECORD, text);
-	if (is_about_certificate(error))
-		return fail_as(session, TLS_FAILURE_CERTIFICATE, text);
-	return fail_as(session, TLS_FAILURE_HANDSHAKE, text);
-}
-
-/* Of a call of wolfSSL that returned *code*, not success. */
-static enum tls_result outcome(struct tls_session *session, int code)
-{
-	int error = wolfSSL_get_error(session->library, code);
-
-	if (error == WOLFSSL_ERROR_WANT_READ)
-		return session->is_blocked ? TLS_FULL : TLS_MORE;
-	if (error == WOLFSSL_ERROR_WANT_WRITE)
-		return TLS_FULL;
-	return fail(session, error);
-}
 
 /* ---- beginning and end ---- */
 
@@ -252,8 +40,8 @@ static struct tls_session *session_new(WOLFSSL_CTX *context)
 		return NULL;
 	}
 	session->failure_text = "";
-	wolfSSL_SSLSetIORecv(session->library, receive);
-	wolfSSL_SSLSetIOSend(session->library, transmit);
+	wolfSSL_SSLSetIORecv(session->library, tls_wire_receive);
+	wolfSSL_SSLSetIOSend(session->library, tls_wire_transmit);
 	wolfSSL_SetIOReadCtx(session->library, session);
 	wolfSSL_SetIOWriteCtx(session->library, session);
 	wolfSSL_SetCertCbCtx(session->library, &session->peer);
@@ -437,7 +225,7 @@ enum tls_result tls_session_handshake(struct tls_session *session, struct span *
 		session->established = true;
 		session->quiet_records = 0;
 	} else {
-		result = outcome(session, code);
+		result = tls_outcome(session, code);
 	}
 	detach(session);
 	return result;
@@ -458,11 +246,11 @@ static bool has_another(const struct tls_session *session, uint32_t room)
 	const struct span *input = session->input;
 	size_t             body;
 
-	if (!at_record_start(&session->framing) || input->len < RECORD_HEADER)
+	if (!tls_is_at_record_start(&session->framing) || input->len < TLS_RECORD_HEADER)
 		return false;
 	body = (size_t)input->data[3] << 8 | input->data[4];
-	return body <= room && input->len - RECORD_HEADER >= body &&
-	       room_of(session->output) >= TLS_OUTPUT_MIN;
+	return body <= room && input->len - TLS_RECORD_HEADER >= body &&
+	       tls_room_of(session->output) >= TLS_OUTPUT_MIN;
 }
 
 static enum tls_result read_records(struct tls_session *session, uint8_t *plain, uint32_t size,
@@ -474,7 +262,7 @@ static enum tls_result read_records(struct tls_session *session, uint8_t *plain,
 		if (got <= 0) {
 			if (wolfSSL_get_error(session->library, got) == WOLFSSL_ERROR_ZERO_RETURN)
 				return close_reading(session, session->input);
-			return outcome(session, got);
+			return tls_outcome(session, got);
 		}
 		session->quiet_records = 0;
 		*len += (uint32_t)got;
@@ -512,7 +300,7 @@ static uint32_t record_limit(struct tls_session *session, uint64_t now_ms)
  * Never more than fits, so that wolfSSL keeps no ciphertext: it would be 16 KiB of its heap. */
 static uint32_t record_size(const struct tls_output *output, size_t len, uint32_t limit)
 {
-	uint32_t size = (uint32_t)min_size(len, limit), room = room_of(output);
+	uint32_t size = (uint32_t)min_size(len, limit), room = tls_room_of(output);
 
 	if (room >= size + RECORD_OVERHEAD)
 		return size;
@@ -533,7 +321,7 @@ static enum tls_result write_records(struct tls_session *session, struct span *p
 			return TLS_FULL;
 		put = wolfSSL_write(session->library, plain->data, (int)size);
 		if (put <= 0)
-			return fail(session, wolfSSL_get_error(session->library, put));
+			return tls_failed(session, wolfSSL_get_error(session->library, put));
 		plain->data += put;
 		plain->len -= (size_t)put;
 		if (session->bulk_bytes < SMALL_RECORD_BYTES)
@@ -551,7 +339,7 @@ enum tls_result tls_session_write(struct tls_session *session, struct span *plai
 		return TLS_FAILED;
 	/* wolfSSL itself would write on behind its close_notify. */
 	if (session->has_closed)
-		return fail_as(session, TLS_FAILURE_RECORD, "written after close_notify");
+		return tls_failed_as(session, TLS_FAILURE_RECORD, "written after close_notify");
 	attach(session, NULL, output);
 	result = write_records(session, plain, now_ms);
 	detach(session);
@@ -571,7 +359,7 @@ enum tls_result tls_session_close(struct tls_session *session, struct tls_output
 		return TLS_FAILED;
 	if (session->has_closed)
 		return TLS_DONE;
-	if (room_of(output) < TLS_OUTPUT_MIN)
+	if (tls_room_of(output) < TLS_OUTPUT_MIN)
 		return TLS_FULL;
 	attach(session, NULL, output);
 	session->has_closed = true;
@@ -579,7 +367,7 @@ enum tls_result tls_session_close(struct tls_session *session, struct tls_output
 	detach(session);
 	if (code == WOLFSSL_SUCCESS || code == WOLFSSL_SHUTDOWN_NOT_DONE)
 		return TLS_DONE;
-	return fail(session, wolfSSL_get_error(session->library, code));
+	return tls_failed(session, wolfSSL_get_error(session->library, code));
 }
 
 /* wolfSSL's own; no public function sends an alert of the caller's choice. Weak: a shared library
@@ -595,13 +383,13 @@ enum tls_result tls_session_refuse(struct tls_session *session, enum alert alert
 		return tls_session_close(session, output);
 	if (session->has_failed || session->has_closed)
 		return TLS_FAILED;
-	if (room_of(output) < TLS_OUTPUT_MIN)
+	if (tls_room_of(output) < TLS_OUTPUT_MIN)
 		return TLS_FULL;
 	attach(session, NULL, output);
 	session->has_closed = true;
 	error = SendAlert(session->library, alert_fatal, (int)alert);
 	detach(session);
-	return error == 0 ? TLS_DONE : fail(session, error);
+	return error == 0 ? TLS_DONE : tls_failed(session, error);
 }
 
 /* ---- what is known ---- */
