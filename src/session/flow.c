@@ -356,17 +356,16 @@ static void flow_go(struct conn *c, struct flow *flow, struct side *from, struct
 	/* Each round reads once; the poll that follows the last one fires at once if there is
 	 * more. */
 	for (int rounds = 0; verdict == FLOW_GOES_ON && !flow->has_ended;) {
-		bool is_at_end = flow_is_at_end(flow, from);
-
 		/* At the end flow_end sends it: records, close_notify and FIN in one. */
-		if (to->secure && !(is_at_end && flow->held == 0) &&
+		if (to->secure && (flow->held > 0 || !flow_is_at_end(flow, from)) &&
 		    !flow_is_sent(c, flow, from, to))
 			return;
 		if (flow->has_ended)
 			return;
 		if (flow->held > 0) {
 			verdict = flow_write(c, flow, from, to,
-			                     is_at_end && !flow_back(c, flow)->has_ended);
+			                     flow_is_at_end(flow, from) &&
+			                             !flow_back(c, flow)->has_ended);
 			flow_encrypt_more(c, flow, from, to);
 		} else if (flow->has_eof) {
 			verdict = flow_end(c, flow, from, to);
