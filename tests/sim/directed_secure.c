@@ -222,25 +222,42 @@ static void a_client_that_breaks_tls_is_logged_for_that_however_it_is_told(void)
 
 /* ------------------------------------------------------------------ ends */
 
+/* The server answers and ends before the proxy looks. */
+static void answer_and_end(const struct speaker *client)
+{
+	struct sock *server = server_of(client->sock);
+
+	peer_send(server, 300);
+	peer_finish(server);
+}
+
+static void expect_answer_and_end(const struct speaker *client)
+{
+	EXPECT(client->sock->is_finished_by_proxy);
+	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
+}
+
+static void expect_good_end(struct speaker *client)
+{
+	speaker_say_end(client);
+	settle();
+	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+}
+
 /* Of an answer and its end that have both come: records, close_notify and FIN in one turn, in one
  * send. */
 static void an_answer_in_tls_and_its_end_leave_together(void)
 {
 	struct speaker *client;
-	struct sock    *server;
 
 	open_secure(terminating(), false);
 	client = connected();
-	server = server_of(client->sock);
-	peer_send(server, 300);
-	peer_finish(server);
+	answer_and_end(client);
 	world_turn();
 	EXPECT(client->sock->is_finished_by_proxy);
 	settle();
-	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
-	speaker_say_end(client);
-	settle();
-	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	expect_answer_and_end(client);
+	expect_good_end(client);
 	close_secure();
 }
 
@@ -248,20 +265,37 @@ static void an_answer_in_tls_and_its_end_leave_together(void)
 static void an_answer_in_tls_to_one_that_has_ended_leaves_with_its_end(void)
 {
 	struct speaker *client;
+
+	open_secure(terminating(), false);
+	client = connected();
+	speaker_say_end(client);
+	settle();
+	EXPECT(server_of(client->sock)->fin_out);
+	answer_and_end(client);
+	world_turn();
+	EXPECT(client->sock->is_finished_by_proxy);
+	settle();
+	expect_answer_and_end(client);
+	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	close_secure();
+}
+
+/* The other way round: what close_notify is behind goes to the server with its FIN. */
+static void a_clients_last_words_in_tls_and_its_end_leave_together(void)
+{
+	struct speaker *client;
 	struct sock    *server;
 
 	open_secure(terminating(), false);
 	client = connected();
 	server = server_of(client->sock);
+	speaker_say(client, 300);
 	speaker_say_end(client);
-	settle();
-	EXPECT(server->fin_out);
-	peer_send(server, 300);
-	peer_finish(server);
+	peer_send(client->sock, UINT32_MAX);
 	world_turn();
-	EXPECT(client->sock->is_finished_by_proxy);
+	EXPECT(server->out_accepted == 300 && server->is_finished_by_proxy);
+	peer_finish(server);
 	settle();
-	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
 	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
 	close_secure();
 }
@@ -270,22 +304,16 @@ static void an_answer_in_tls_to_one_that_has_ended_leaves_with_its_end(void)
 static void an_answer_in_tls_with_its_end_waits_for_a_slow_reader(void)
 {
 	struct speaker *client;
-	struct sock    *server;
 
 	open_secure(terminating(), false);
 	client = connected();
-	server = server_of(client->sock);
 	stop_up(client, 100);
-	peer_send(server, 300);
-	peer_finish(server);
+	answer_and_end(client);
 	settle();
 	EXPECT(!client->sock->is_finished_by_proxy);
 	open_up(client);
-	EXPECT(client->sock->wire->heard == 300 && client->sock->wire->has_heard_end);
-	EXPECT(client->sock->is_finished_by_proxy);
-	speaker_say_end(client);
-	settle();
-	EXPECT(outcome_of(client->sock)->reason == REASON_OK);
+	expect_answer_and_end(client);
+	expect_good_end(client);
 	close_secure();
 }
 
@@ -294,16 +322,13 @@ static void an_answer_in_tls_with_its_end_waits_for_a_slow_reader(void)
 static void a_server_reset_behind_its_end_does_not_wait_long_for_a_slow_reader(void)
 {
 	struct speaker *client;
-	struct sock    *server;
 
 	open_secure(terminating(), false);
 	client = connected();
-	server = server_of(client->sock);
 	stop_up(client, 100);
-	peer_send(server, 300);
-	peer_finish(server);
+	answer_and_end(client);
 	settle();
-	peer_reset(server);
+	peer_reset(server_of(client->sock));
 	settle();
 	pass(2200);
 	EXPECT(outcome_of(client->sock)->ended);
@@ -551,6 +576,7 @@ const struct directed directed_secure[] = {
 	DIRECTED(a_client_that_breaks_tls_is_logged_for_that_however_it_is_told),
 	DIRECTED(an_answer_in_tls_and_its_end_leave_together),
 	DIRECTED(an_answer_in_tls_to_one_that_has_ended_leaves_with_its_end),
+	DIRECTED(a_clients_last_words_in_tls_and_its_end_leave_together),
 	DIRECTED(an_answer_in_tls_with_its_end_waits_for_a_slow_reader),
 	DIRECTED(a_server_reset_behind_its_end_does_not_wait_long_for_a_slow_reader),
 	DIRECTED(a_client_that_does_not_read_holds_back_its_server),
